@@ -1,0 +1,1 @@
+"""The words: types that every other room shares. Standard library only."""

@@ -1,0 +1,67 @@
+"""One attempt of one step, as it is handed to an executor, and what the executor says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRequest:
+    """What an executor needs to run one attempt. All paths are absolute.
+
+    `token` is unique over all runs (`RUN_ID/STEP/ATTEMPT`). `env` is added to the environment that steps inherit.
+    `log` is created by the executor; stdout and stderr both go there, at most about `log_limit` bytes (head and tail stay).
+    `record` is a file to which the executor appends, as JSON lines, the start and the end of the attempt, before it tells
+    anybody. `lends` are descriptors that stay open in the step's processes (locks). `masks` are byte strings to be
+    replaced by `***` in the log. `timeout`, `grace` and `heartbeat` are seconds (`None`: no bound).
+    """
+
+    token: str
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    log: str
+    record: str
+    log_limit: int = 64 * 1024 * 1024
+    timeout: float | None = None
+    grace: float = 10.0
+    heartbeat: float | None = None
+    lends: tuple[int, ...] = ()
+    masks: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRunning:
+    """The process of an attempt was started. `start_ticks` with `boot_id` and `pid` is its identity (`/proc/PID/stat`)."""
+
+    token: str
+    pid: int
+    start_ticks: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDone:
+    """How an attempt ended.
+
+    Exactly one of `exit_code`, `signal` and `spawn_error` tells: a status from 0 to 255, a name such as `SIGKILL`, or why the
+    command could not be started (`errno` then says which). `cause` is `exit`, `signal`, `timeout`, `heartbeat`, `oom`,
+    `cancelled` or `spawn`. `started_at`, `ended_at`: ISO 8601 UTC; `duration_s` by the monotonic clock; `peak_rss_bytes` and
+    `cpu_s` (user and system) of the process and its waited-for children.
+    """
+
+    token: str
+    cause: str
+    exit_code: int | None = None
+    signal: str = ""
+    spawn_error: str = ""
+    errno: int = 0
+    started_at: str = ""
+    ended_at: str = ""
+    duration_s: float = 0.0
+    peak_rss_bytes: int = 0
+    cpu_s: float = 0.0
+
+
+ExecutorEvent: TypeAlias = AttemptRunning | AttemptDone

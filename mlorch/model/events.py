@@ -1,0 +1,265 @@
+"""What happened, in the order in which it happened: the lines of a journal.
+
+Every event names its run. Times are ISO 8601 UTC with `Z`. `record` and `event` translate to and from the JSON object of a
+journal line; unknown keys of a newer writer are ignored, an unknown type is kept as `Unknown` and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeAlias
+
+from mlorch.model.manifest import Artifact, Fact, Manifest
+
+Pairs: TypeAlias = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run of one partition began. `params` are the values it runs with, `selection` the words that chose its steps."""
+
+    TYPE: ClassVar[str] = "run_started"
+    run_id: str
+    at: str
+    pipeline: str
+    partition: str
+    params: Pairs = ()
+    selection: tuple[str, ...] = ()
+    steps: int = 0
+    spec_digest: str = ""
+    git_commit: str = ""
+    git_dirty: bool = False
+    pid: int = 0
+    boot_id: str = ""
+    host: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepsReused:
+    """Steps whose checkpoint still counts; nothing of them was run."""
+
+    TYPE: ClassVar[str] = "steps_reused"
+    run_id: str
+    at: str
+    steps: tuple[str, ...]
+    reason: str = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """Written before the process is. `aside` are (final path, where its former content waits) of in-place outputs.
+
+    `staging` are the staging folders that this attempt may leave behind; all paths relative to the project.
+    """
+
+    TYPE: ClassVar[str] = "attempt_started"
+    run_id: str
+    at: str
+    step: str
+    attempt: int
+    reason: str
+    detail: str = ""
+    command: str = ""
+    log: str = ""
+    fingerprint: str = ""
+    staging: tuple[str, ...] = ()
+    aside: tuple[tuple[str, str], ...] = ()
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt that did not succeed. `retry_at` is set when another one follows, "" when this was the last."""
+
+    TYPE: ClassVar[str] = "attempt_ended"
+    run_id: str
+    at: str
+    step: str
+    attempt: int
+    state: str
+    cause: str
+    detail: str = ""
+    exit_code: int | None = None
+    signal: str = ""
+    duration_s: float = 0.0
+    peak_rss_bytes: int = 0
+    cpu_s: float = 0.0
+    retry_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishIntended:
+    """The staged outputs are whole and flushed; from here on the moves are finished, by recovery if need be.
+
+    `moves` are (staged path, final path). `success` is the JSON object of the `StepSucceeded` that follows: recovery
+    finishes the moves and then writes it (with the artifacts looked at again).
+    """
+
+    TYPE: ClassVar[str] = "publish_intended"
+    run_id: str
+    at: str
+    step: str
+    attempt: int
+    moves: tuple[tuple[str, str], ...]
+    success: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StepSucceeded:
+    """The command and its checks succeeded and the outputs stand at their final paths. `values`, `metrics`: JSON texts."""
+
+    TYPE: ClassVar[str] = "step_succeeded"
+    run_id: str
+    at: str
+    step: str
+    attempt: int
+    fingerprint: str
+    manifest: Manifest
+    outputs: tuple[Artifact, ...] = ()
+    values: str = "{}"
+    metrics: str = "{}"
+    exit_code: int = 0
+    duration_s: float = 0.0
+    peak_rss_bytes: int = 0
+    cpu_s: float = 0.0
+    state: str = "succeeded"
+    detail: str = ""
+    how: str = ""
+    started_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """A step that ended without an attempt: skipped, blocked, not ready, cancelled."""
+
+    TYPE: ClassVar[str] = "step_ended"
+    run_id: str
+    at: str
+    step: str
+    state: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRemoved:
+    """A `temp` output was removed since its last reader was done."""
+
+    TYPE: ClassVar[str] = "output_removed"
+    run_id: str
+    at: str
+    step: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run is over. `exit_code` is what it alone would have given the command."""
+
+    TYPE: ClassVar[str] = "run_ended"
+    run_id: str
+    at: str
+    state: str
+    exit_code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLost:
+    """Written by a later invocation: the run's process ended without a word."""
+
+    TYPE: ClassVar[str] = "run_lost"
+    run_id: str
+    at: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An event type that this version does not know."""
+
+    TYPE: ClassVar[str] = "unknown"
+    run_id: str
+    at: str
+
+
+Event: TypeAlias = (
+    RunStarted
+    | StepsReused
+    | AttemptStarted
+    | AttemptEnded
+    | PublishIntended
+    | StepSucceeded
+    | StepEnded
+    | OutputRemoved
+    | RunEnded
+    | RunLost
+    | Unknown
+)
+
+_CLASSES: dict[str, type[Any]] = {
+    cls.TYPE: cls
+    for cls in (
+        RunStarted,
+        StepsReused,
+        AttemptStarted,
+        AttemptEnded,
+        PublishIntended,
+        StepSucceeded,
+        StepEnded,
+        OutputRemoved,
+        RunEnded,
+        RunLost,
+    )
+}
+_FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _CLASSES.values()}
+_ARTIFACT = tuple(f.name for f in fields(Artifact))
+_PAIRS = frozenset({"params"})
+_TUPLES = frozenset({"steps", "selection", "staging"})
+_NESTED = frozenset({"moves", "aside"})
+
+
+def _artifact_record(artifact: Artifact) -> dict[str, Any]:
+    return {name: value for name in _ARTIFACT if (value := getattr(artifact, name)) not in ("", False)}
+
+
+def record(event: Event) -> dict[str, Any]:
+    """The JSON object of `event`, with its `type`."""
+    out: dict[str, Any] = {"type": event.TYPE}
+    for name in _FIELDS[type(event)]:
+        value = getattr(event, name)
+        if name == "outputs":
+            value = [_artifact_record(artifact) for artifact in value]
+        elif name in _PAIRS:
+            value = dict(value)
+        out[name] = value
+    return out
+
+
+def event(data: dict[str, Any]) -> Event:
+    """The event of a journal line's JSON object.
+
+    Raises `KeyError`, `TypeError` or `ValueError` when the object does not have the shape of its type.
+    """
+    cls = _CLASSES.get(data["type"])
+    if cls is None:
+        return Unknown(data["run_id"], data["at"])
+    given: dict[str, Any] = {}
+    for name in _FIELDS[cls]:
+        if name not in data:
+            continue
+        value = data[name]
+        if name == "manifest":
+            value = tuple(Fact(*fact) for fact in value)
+        elif name == "outputs":
+            value = tuple(Artifact(**item) for item in value)
+        elif name in _PAIRS:
+            value = tuple(value.items())
+        elif name in _NESTED:
+            value = tuple((pair[0], pair[1]) for pair in value)
+        elif name in _TUPLES and isinstance(value, list):
+            value = tuple(value)
+        given[name] = value
+    made: Event = cls(**given)
+    return made

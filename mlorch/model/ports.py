@@ -1,0 +1,198 @@
+"""What the runner needs from outside: each port has a real side in `world` or `executors` and a fake in `testing`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from mlorch.model.attempt import AttemptRequest, ExecutorEvent
+from mlorch.model.events import Event
+from mlorch.model.history import RunRecord, StepRecord
+from mlorch.model.manifest import Artifact
+
+
+class Clock(Protocol):
+    """Time. `now` is aware UTC and may be set by the user (`--now`); `wall` is the real one; `monotonic` in seconds."""
+
+    def now(self) -> datetime:
+        """The time that schedules and ages go by."""
+        ...
+
+    def wall(self) -> datetime:
+        """The real time, for records."""
+        ...
+
+    def monotonic(self) -> float:
+        """For durations."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only events of one pipeline's partition. Raises `StateError` on damage, a full or a read-only disk."""
+
+    def read(self) -> tuple[Event, ...]:
+        """All whole events, oldest first; takes no lock and repairs nothing. A torn last line is left out."""
+        ...
+
+    def open(self) -> tuple[Event, ...]:
+        """For the holder of the partition's lock: cut a torn tail, make ready to append, return all events."""
+        ...
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Hand the events to the system in one write (safe against our end, not against power loss)."""
+        ...
+
+    def flush(self) -> None:
+        """Make what was appended durable. May be called from another thread than `append`."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        ...
+
+
+class Files(Protocol):
+    """The project's files. Paths are relative to the project (or absolute, below one of its `roots`)."""
+
+    def absolute(self, path: str) -> str:
+        """The absolute path as text; links are not followed."""
+        ...
+
+    def outside(self, path: str) -> str:
+        """Why `path` may not be used: it leads out of the project and its roots, links followed. "" when it may."""
+        ...
+
+    def expand(self, pattern: str) -> tuple[str, ...]:
+        """Paths that match a glob (`*`, `?`, `[…]`, `**`), sorted; hidden names only where the pattern says so."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at `path` (a dangling link is nothing)."""
+        ...
+
+    def look(self, path: str, known: Artifact | None = None) -> Artifact | None:
+        """The artifact at `path`, None if missing. Its content is read only if `known` (or the digest cache) does not vouch."""
+        ...
+
+    def same(self, known: Artifact) -> bool:
+        """Whether what stands at `known.path` still has its content; cheap when its signature is unchanged."""
+        ...
+
+    def age(self, path: str) -> float | None:
+        """Seconds since the newest change of `path` (mtime), None if missing."""
+        ...
+
+    def stage(self, folder: str, path: str, *, is_folder: bool) -> str:
+        """Make `folder` (a staging folder beside `path`) and return the staged path in it, with the last name of `path`.
+
+        For a folder output the staged folder is made, empty; for a file only what holds it.
+        """
+        ...
+
+    def set_aside(self, path: str, aside: str) -> None:
+        """Rename what is at `path` to `aside` (missing: nothing happens); the folder of `path` exists afterwards."""
+        ...
+
+    def move(self, staged: str, final: str) -> None:
+        """Put `staged` in place of `final` atomically; a folder replaces a folder. `staged` missing, `final` there: done before."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a whole folder, links not followed; missing is fine."""
+        ...
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file, or of all files of a folder; None if missing."""
+        ...
+
+    def read_text(self, path: str, limit: int) -> str | None:
+        """Up to `limit` bytes as UTF-8 (damage replaced); None if missing. `limit` + 1 bytes or more raise `ValueError`."""
+        ...
+
+    def write_text(self, path: str, text: str) -> None:
+        """Create or replace a small file."""
+        ...
+
+    def flush(self, paths: Sequence[str]) -> None:
+        """Make the bytes of files and folders (with all below) durable. Safe to call from another thread."""
+        ...
+
+    def flush_folders(self, paths: Sequence[str]) -> None:
+        """Make the names in the folders that hold `paths` durable. Safe to call from another thread."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs attempts. Nothing here waits but `poll`."""
+
+    def submit(self, request: AttemptRequest) -> None:
+        """Hand over one attempt; its end comes from `poll`, a failure to start included."""
+        ...
+
+    def poll(self, timeout: float | None) -> Sequence[ExecutorEvent]:
+        """What happened since; waits up to `timeout` seconds (None: until something does, or `wake`)."""
+        ...
+
+    def cancel(self, token: str, *, hurry: bool = False) -> None:
+        """End an attempt: TERM, KILL after its grace (at once when `hurry`); its end comes from `poll`."""
+        ...
+
+    def wake(self) -> None:
+        """Make `poll` return early; may be called from a thread or a signal handler."""
+        ...
+
+    def close(self) -> None:
+        """No further attempts; what still runs goes on unless cancelled."""
+        ...
+
+
+class Lock(Protocol):
+    """The lock of one partition."""
+
+    def acquire(self, *, wait: float | None, note: str) -> bool:
+        """Take it; wait up to `wait` seconds (None: for ever, 0: not at all). False if somebody else holds it.
+
+        `note` (who, since when, run id) is written beside the lock for the message only.
+        """
+        ...
+
+    def holder(self) -> str:
+        """The note of whoever holds or last held it; "" if unknown."""
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor to lend to steps while the lock is held."""
+        ...
+
+    def release(self) -> None:
+        """Give it back; may be called twice."""
+        ...
+
+
+class Observer(Protocol):
+    """Watches runs while they happen: a live table, plain lines, GitHub groups. Must not raise for a closed output."""
+
+    def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
+        """A run began; `order` are the ids of its steps in the order of the graph."""
+        ...
+
+    def step_changed(self, run: RunRecord, step: StepRecord) -> None:
+        """A step started, ended, or waits for another attempt."""
+        ...
+
+    def run_ended(self, run: RunRecord) -> None:
+        """A run is over."""
+        ...
+
+    def note(self, message: str) -> None:
+        """Something to tell people meanwhile: a lock waited for, an orphan found, a torn journal cut."""
+        ...
+
+    def tick(self) -> None:
+        """Called a few times a second while attempts run."""
+        ...
+
+    def close(self) -> None:
+        """The last call."""
+        ...

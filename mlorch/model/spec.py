@@ -1,0 +1,303 @@
+"""A pipeline as a team described it: frozen, typed, every default filled in.
+
+Strings that may hold `${{ … }}` are kept as typed (`Template`); `lang` evaluates them.
+Durations are seconds, sizes bytes. Paths are as typed: relative to the project, `/` between parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from mlorch.model.diagnostics import Place
+
+JsonScalar: TypeAlias = str | int | float | bool | None
+JsonValue: TypeAlias = "JsonScalar | list[JsonValue] | dict[str, JsonValue]"
+Template: TypeAlias = str
+"""Text that may hold `${{ … }}`."""
+
+
+class Kind(StrEnum):
+    """What a pipeline is for; brings default policies and lint."""
+
+    FEATURE = "feature"
+    TRAINING = "training"
+    INFERENCE = "inference"
+
+
+class Track(StrEnum):
+    """How a change of an input is noticed."""
+
+    CONTENT = "content"
+    MTIME = "mtime"
+    NONE = "none"
+
+
+class Write(StrEnum):
+    """Where a command writes an output: to a staged place, or to its final path."""
+
+    STAGE = "stage"
+    IN_PLACE = "in_place"
+
+
+class TriggerRule(StrEnum):
+    """How the ends of a step's needs decide whether it runs."""
+
+    ALL_SUCCESS = "all_success"
+    ALL_DONE = "all_done"
+    ANY_SUCCESS = "any_success"
+    ANY_FAILED = "any_failed"
+    NONE_FAILED = "none_failed"
+    ALWAYS = "always"
+
+
+class SideEffects(StrEnum):
+    """What a step does outside its outputs."""
+
+    NONE = "none"
+    IDEMPOTENT = "idempotent"
+    EXTERNAL = "external"
+
+
+class CachePolicy(StrEnum):
+    """When the last result counts."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Backoff(StrEnum):
+    """How the delay between attempts grows."""
+
+    CONSTANT = "constant"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
+class CatchUp(StrEnum):
+    """What happens to windows missed while no tick came."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom alerts go to. `contacts` are further (name, address) pairs."""
+
+    email: str
+    name: str = ""
+    contacts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter: its JSON Schema fragment (as canonical JSON text, "" for none) and its default."""
+
+    name: str
+    schema: str = ""
+    default: JsonValue = None
+    has_default: bool = True
+    affects_cache: bool = True
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret comes from: `source` is `env`, `file` or `command`, `value` its name, path or command line."""
+
+    name: str
+    source: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeDimension:
+    """Partition by time. `every` is `hour`, `day`, `week`, `month` or "" when `cron` is given."""
+
+    name: str
+    every: str
+    cron: str = ""
+    start: str = ""
+    end: str = ""
+    timezone: str = "UTC"
+    lag: float = 0.0
+    lookback: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDimension:
+    """Partition by value: exactly one of `values`, `glob`, `command` is set."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    glob: str = ""
+    command: str | tuple[str, ...] = ""
+
+
+Dimension: TypeAlias = TimeDimension | ValueDimension
+
+
+class Span(StrEnum):
+    """Which partitions of another pipeline are read."""
+
+    SAME = "same"
+    LAST = "last"
+    ALL = "all"
+    RANGE = "range"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamInput:
+    """An output of another pipeline's (or this pipeline's earlier) partitions.
+
+    `output` is `name` or `step.name`; `count` for `last(N)`; `first` and `last` are labels or templates for a range.
+    """
+
+    pipeline: str
+    output: str
+    span: Span = Span.SAME
+    count: int = 0
+    first: Template = ""
+    last: Template = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A named input: `paths` (paths, globs or one expression) or `upstream`. `is_list`: it was written as a list.
+
+    `max_age` in seconds.
+    """
+
+    name: str
+    paths: tuple[Template, ...] = ()
+    is_list: bool = False
+    required: bool = True
+    track: Track = Track.CONTENT
+    max_age: float | None = None
+    upstream: UpstreamInput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A named output. A `path` that ends in `/` is a folder. `write` is None where the spec does not say."""
+
+    name: str
+    path: Template
+    non_empty: bool = False
+    temp: bool = False
+    write: Write | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """After the command, before its outputs are published: exactly one of `expr` and `run`."""
+
+    expr: str = ""
+    run: str | tuple[str, ...] = ""
+    warn: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`attempts` counts the first. Delays in seconds. `exit_codes`: the only ones retried (empty: all); `never` wins."""
+
+    attempts: int = 1
+    delay: float = 0.0
+    backoff: Backoff = Backoff.CONSTANT
+    max_delay: float | None = None
+    full_jitter: bool = False
+    exit_codes: tuple[int, ...] = ()
+    signals: tuple[str, ...] | None = None
+    on_timeout: bool = True
+    never: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """`ttl` in seconds; `ignore` names inputs, params or env entries left out of the fingerprint."""
+
+    policy: CachePolicy = CachePolicy.AUTO
+    version: str = ""
+    ttl: float | None = None
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command with what it reads and writes."""
+
+    id: str
+    run: str | tuple[str, ...]
+    shell: str = ""
+    needs: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    code: tuple[str, ...] = ()
+    values: tuple[tuple[str, str], ...] = ()
+    metrics: Template = ""
+    checks: tuple[Check, ...] = ()
+    when: str = ""
+    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCESS
+    retry: Retry = Retry()
+    timeout: float | None = None
+    grace: float = 10.0
+    cache: Cache = Cache()
+    allow_failure: bool | tuple[int, ...] = False
+    side_effects: SideEffects = SideEffects.NONE
+    log_limit: int = 64 * 1024 * 1024
+    env: tuple[tuple[str, Template], ...] = ()
+    secrets: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    working_dir: Template = ""
+    description: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One pipeline file, read and checked. `file` is relative to the project; `digest` the SHA-256 of its bytes."""
+
+    name: str
+    kind: Kind
+    owner: Owner
+    steps: tuple[Step, ...]
+    file: str = ""
+    digest: str = ""
+    description: str = ""
+    runbook: str = ""
+    tags: tuple[str, ...] = ()
+    params: tuple[Param, ...] = ()
+    env: tuple[tuple[str, Template], ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    partitions: tuple[Dimension, ...] = ()
+    timeout: float | None = None
+
+    @property
+    def time_dimension(self) -> TimeDimension | None:
+        """The dimension that is time, if there is one (at most one)."""
+        for dimension in self.partitions:
+            if isinstance(dimension, TimeDimension):
+                return dimension
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What all pipelines share. `roots` maps a name to an absolute folder outside the project."""
+
+    pipelines: tuple[str, ...] = ("pipelines/*.yaml", "pipelines/*.yml")
+    state: str = ".mlorch"
+    env: tuple[tuple[str, Template], ...] = ()
+    params: tuple[tuple[str, JsonValue], ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    roots: tuple[tuple[str, str], ...] = ()
+    retain_runs: int = 200
+    retain_days: int = 90
+    allow_network_state: bool = False
+    file: str = ""
+    digest: str = ""
