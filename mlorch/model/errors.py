@@ -77,3 +77,16 @@ class StateError(MlorchError):
     """State cannot be read or written: the owner of the disk must act."""
 
     exit_code = ExitCode.STATE
+
+
+class FileError(MlorchError):
+    """A file of the project cannot be read or written: not permitted, or of the wrong kind.
+
+    The runner makes it the failure of the step concerned; anywhere else it ends the command with 1.
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, hint: str = "", path: str = "") -> None:
+        super().__init__(message, hint)
+        self.path = path
