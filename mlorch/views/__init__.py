@@ -1,0 +1,1 @@
+"""What people and programs see. State becomes plain rows once; tables, lines, JSON and annotations are made of the same rows."""
