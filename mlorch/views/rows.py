@@ -249,8 +249,17 @@ def _outputs(artifacts: Iterable[Artifact]) -> dict[str, str]:
 def _json(text: str) -> dict[str, Any]:
     if text in ("", "{}"):
         return {}
-    found = json.loads(text)
+    found = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     return found if isinstance(found, dict) else {}
+
+
+def _no_number(_: str) -> None:
+    """NaN and Infinity, which Python writes and reads but JSON does not know."""
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if abs(number) != float("inf") else None
 
 
 def _rounded(seconds: float | None) -> float | None:

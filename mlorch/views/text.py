@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +40,7 @@ STYLES = {
     "pending": "bright_black",
     "incomplete": "yellow",
 }
+WENT_WRONG = frozenset({"failed", "timed_out", "lost", "warning", "cancelled", "not_ready"})
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _LONG_AGO = 60 * _DAY
@@ -171,6 +172,18 @@ def why(reason: str, detail: str) -> str:
     if not reason or detail.startswith(reason):
         return detail
     return f"{reason}: {detail}"
+
+
+def step_text(step: dict[str, Any]) -> str:
+    """What to say beside the state of a step's row: of one that went wrong what happened, of any other why it ran or not."""
+    detail = one_line(step["detail"] or "")
+    if step["state"] not in WENT_WRONG:
+        return why(step["reason"] or "", detail)
+    if detail:
+        return detail
+    if step["signal"]:
+        return f"ended by {step['signal']}"
+    return "" if step["exit_code"] is None else f"exit status {step['exit_code']}"
 
 
 def tally(states: Iterable[tuple[str, int]]) -> str:

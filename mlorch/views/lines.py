@@ -1,0 +1,91 @@
+"""Observers for where nobody watches: plain lines as steps end, or silence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlorch.views.plain import backfill_total, run_line, step_line
+from mlorch.views.rows import run_row, step_row
+from mlorch.views.text import name_of, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mlorch.model.history import RunRecord, StepRecord
+    from mlorch.model.status import BackfillRow
+
+
+class QuietObserver:
+    """Says nothing but what people must know, to `warn` (one line at a time, without its end)."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+
+    def planned(self, rows: Sequence[BackfillRow]) -> bool:
+        """Start."""
+        return True
+
+    def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
+        """Nothing to say."""
+
+    def step_changed(self, run: RunRecord, step: StepRecord) -> None:
+        """Nothing to say."""
+
+    def run_ended(self, run: RunRecord) -> None:
+        """Nothing to say."""
+
+    def note(self, message: str) -> None:
+        """Pass it on."""
+        self._warn(one_line(message))
+
+    def tick(self) -> None:
+        """Nothing to say."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class LineObserver(QuietObserver):
+    """One line as each step ends. `say` takes a line without its end; `verbose` also tells starts and what is reused."""
+
+    def __init__(self, say: Callable[[str], None], warn: Callable[[str], None], *, verbose: bool = False) -> None:
+        super().__init__(warn)
+        self._say = say
+        self._verbose = verbose
+        self._several = False
+        self._waiting: dict[tuple[str, str], int] = {}
+
+    def planned(self, rows: Sequence[BackfillRow]) -> bool:
+        """Say how many partitions there are; then start."""
+        self._several = True
+        self._say(backfill_total(rows))
+        return True
+
+    def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
+        """Name the run, so that it can be looked at or cancelled from elsewhere."""
+        self._say(f"{name_of(run.pipeline, run.partition)}  run {run.run_id}  {len(order):,} steps")
+
+    def step_changed(self, run: RunRecord, step: StepRecord) -> None:
+        """A line when the step ended, or will be tried again."""
+        prefix = f"{name_of(run.pipeline, run.partition)} " if self._several else ""
+        state = step.state
+        if state.ended:
+            if state.value != "cached" or self._verbose:
+                self._say(step_line(step_row(step), prefix))
+        elif step.last and step.last.retry_at:
+            self._say_retry(run, step, prefix)
+        elif self._verbose and state.value == "running":
+            self._say(step_line(step_row(step), prefix))
+
+    def _say_retry(self, run: RunRecord, step: StepRecord, prefix: str) -> None:
+        """Once an attempt, however often the step is reported while it waits."""
+        last = step.last
+        if last is None or self._waiting.get((run.run_id, step.id)) == last.number:
+            return
+        self._waiting[run.run_id, step.id] = last.number
+        self._say(f"{prefix}{step.id}  attempt {last.number} failed  {one_line(last.detail)}  tried again at {last.retry_at}")
+
+    def run_ended(self, run: RunRecord) -> None:
+        """A line that adds up; of a single run the summary that follows says it."""
+        if self._several:
+            self._say(run_line(run_row(run)))

@@ -1,0 +1,226 @@
+"""Lines for pipes, files and logs: no colour, nothing cut, one thing a line. Made of the rows of `rows`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlorch.views.rows import PARTITION_STATES, Row, partition_counts, state_counts
+from mlorch.views.text import ago, clock, count, duration, name_of, one_line, size, step_text, tally, visible, why, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from mlorch.model.status import BackfillRow, PipelineStatus
+
+
+def columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Cells in columns, two spaces between; the columns numbered in `right` are aligned to the right."""
+    if not rows:
+        return []
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    to_right = set(right)
+    return [
+        "  ".join(
+            cell.rjust(width) if index in to_right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def step_line(step: Row, prefix: str = "") -> str:
+    """What is said when a step ends: `name  succeeded  1.2s`."""
+    parts = [prefix + visible(step["id"]), words(step["state"])]
+    if step["duration_s"] is not None:
+        parts.append(duration(step["duration_s"]))
+    if step["attempts"] > 1:
+        parts.append(count(step["attempts"], "attempt"))
+    if step["state"] not in ("succeeded", "running"):
+        parts.append(step_text(step))
+    return "  ".join(part for part in parts if part)
+
+
+def run_line(run: Row) -> str:
+    """One run in one line: name, state, its steps by state, how long it took."""
+    name = name_of(run["pipeline"], run["partition"] or "")
+    if run["run_id"] is None:
+        return f"{name}  nothing to do  {count(len(run['steps']), 'step')}: {tally(state_counts(run['steps']))}"
+    parts = [name, words(run["state"])]
+    if run["steps"]:
+        parts.append(f"{count(len(run['steps']), 'step')}: {tally(state_counts(run['steps']))}")
+    if run["duration_s"] is not None:
+        parts.append(duration(run["duration_s"]))
+    if run["reason"] and run["state"] != "succeeded":
+        parts.append(why("", run["reason"]))
+    parts.append(f"run {run['run_id']}")
+    return "  ".join(parts)
+
+
+def plan_lines(plan: Row) -> list[str]:
+    """Step, action, reason, command, expected time; then a line that adds up."""
+    name = name_of(plan["pipeline"], plan["partition"] or "")
+    cells = [("step", "action", "reason", "expected", "command")]
+    for step in plan["steps"]:
+        reason = why(step["reason"], step["detail"] or "")
+        if step["in_place"]:
+            reason += f" (writes in place: {', '.join(step['in_place'])})"
+        cells.append(
+            (
+                visible(step["id"]),
+                step["action"],
+                reason,
+                duration(step["expected_s"]) if step["action"] != "reuse" else "",
+                one_line(step["command"]),
+            )
+        )
+    return [name, *(f"  {line}" for line in columns(cells, right=(3,))), f"  {plan_total(plan)}"]
+
+
+def plan_total(plan: Row) -> str:
+    """`2 to run, 3 to reuse`, with the time expected when history knows it of all that runs."""
+    counts = {action: 0 for action in ("run", "reuse", "skip", "unknown")}
+    for step in plan["steps"]:
+        counts[step["action"]] += 1
+    if not counts["run"] and not counts["unknown"]:
+        return f"nothing to do: {count(counts['reuse'], 'step')} reused" + (
+            f", {counts['skip']:,} skipped" if counts["skip"] else ""
+        )
+    text = f"{counts['run']:,} to run, {counts['reuse']:,} to reuse"
+    if counts["skip"]:
+        text += f", {counts['skip']:,} skipped"
+    if counts["unknown"]:
+        text += f", {counts['unknown']:,} depend on what runs before"
+    expected = [step["expected_s"] for step in plan["steps"] if step["action"] in ("run", "unknown")]
+    if all(seconds is not None for seconds in expected):
+        text += f", about {duration(sum(expected))} of work"
+    return text
+
+
+def counts_text(counts: dict[str, int]) -> str:
+    """`19 done, 1 missing, 1 failed`."""
+    return tally((state, counts[state]) for state in PARTITION_STATES) or "none yet"
+
+
+def status_lines(pipelines: Sequence[PipelineStatus], now: datetime) -> list[str]:
+    """One line a pipeline, and below it why its health is what it is."""
+    cells = [("pipeline", "kind", "health", "last run", "partitions", "fresh", "owner")]
+    for pipeline in pipelines:
+        last = pipeline.last_run
+        ran = f"{words(last.state.value)} {ago(last.finished_at or last.started_at, now)}" if last else "never"
+        counts = partition_counts(pipeline)
+        windows = f"{counts_text(counts)} (of {counts['total']:,})" if pipeline.partitioned else counts_text(counts)
+        cells.append(
+            (
+                pipeline.name,
+                pipeline.kind,
+                words(pipeline.health.value),
+                ran,
+                windows,
+                fresh_text(pipeline, now),
+                visible(pipeline.owner),
+            )
+        )
+    lines = columns(cells)
+    for pipeline in pipelines:
+        lines += [f"{pipeline.name}: {one_line(reason)}" for reason in pipeline.reasons]
+    return lines
+
+
+def fresh_text(pipeline: PipelineStatus, now: datetime) -> str:
+    """Which partition is the newest that is done, and when it was made."""
+    return "  ".join(part for part in (visible(pipeline.fresh_key), ago(pipeline.fresh_at, now)) if part) or "-"
+
+
+def runs_lines(runs: Sequence[Row]) -> list[str]:
+    """History: one line a run."""
+    cells = [("run", "pipeline", "partition", "state", "started (UTC)", "took", "steps", "reason")]
+    cells += [
+        (
+            run["run_id"],
+            run["pipeline"],
+            visible(run["partition"] or "-"),
+            words(run["state"]),
+            clock(run["started_at"] or ""),
+            duration(run["duration_s"]),
+            tally(state_counts(run["steps"])),
+            one_line(run["reason"] or "") if run["state"] != "succeeded" else "",
+        )
+        for run in runs
+    ]
+    return columns(cells, right=(5,))
+
+
+def show_lines(run: Row) -> list[str]:
+    """One run with its steps, resources, outputs, values and metrics."""
+    lines = [run_line(run)]
+    if run["started_at"]:
+        ended = f", ended {clock(run['finished_at'])}" if run["finished_at"] else ""
+        lines.append(f"started {clock(run['started_at'])} UTC{ended}")
+    cells = [("step", "state", "reason", "attempts", "exit", "took", "cpu", "memory")]
+    cells += [
+        (
+            visible(step["id"]),
+            words(step["state"]),
+            step_text(step),
+            str(step["attempts"] or ""),
+            step["signal"] or ("" if step["exit_code"] is None else str(step["exit_code"])),
+            duration(step["duration_s"]),
+            duration(step["cpu_s"]),
+            size(step["peak_rss_bytes"]),
+        )
+        for step in run["steps"]
+    ]
+    lines += [f"  {line}" for line in columns(cells, right=(3, 4, 5, 6, 7))]
+    for step in run["steps"]:
+        lines += [f"  {step['id']}: {text}" for text in result_texts(step)]
+    return lines
+
+
+def result_texts(step: Row) -> list[str]:
+    """Outputs, values, metrics and the log of a step, one text each."""
+    import json
+
+    texts = [f"output {visible(name)} {visible(path)}" for name, path in step["outputs"].items()]
+    texts += [f"value {visible(name)} {json.dumps(value)}" for name, value in step["values"].items()]
+    texts += [f"metric {visible(name)} {json.dumps(value)}" for name, value in flat(step["metrics"])]
+    if step["log"]:
+        texts.append(f"log {visible(step['log'])}")
+    return texts
+
+
+def flat(metrics: Row, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested metrics with dotted names."""
+    found: list[tuple[str, object]] = []
+    for name, value in metrics.items():
+        found += flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+    return found
+
+
+def why_lines(pipeline: str, step: Row) -> list[str]:
+    """The verdict, its reason, and what differs."""
+    verdict = {"fresh": "is fresh", "stale": "would run again", "unknown": "is not known yet"}[step["verdict"]]
+    lines = [f"{pipeline}.{step['step']} {verdict}: {why(step['reason'], step['detail'] or '')}"]
+    for item in step["differs"]:
+        lines.append(f"  {visible(item['what'])}")
+        lines.append(f"    was  {one_line(item['old'] or '(absent)')}")
+        lines.append(f"    is   {one_line(item['new'] or '(absent)')}")
+    return lines
+
+
+def backfill_lines(rows: Sequence[BackfillRow]) -> list[str]:
+    """One line a partition: what is or was done with it, and why."""
+    cells = [("partition", "action", "state", "reason", "run")]
+    cells += [
+        (name_of(row.pipeline, row.key), row.action, words(row.state), words(one_line(row.reason)), row.run_id or "")
+        for row in rows
+    ]
+    return columns(cells)
+
+
+def backfill_total(rows: Sequence[BackfillRow]) -> str:
+    """`21 partitions: 20 succeeded, 1 failed`."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.state] = counts.get(row.state, 0) + 1
+    return f"{count(len(rows), 'partition')}: {tally(counts.items())}" if rows else "no partitions in this range"
