@@ -1,0 +1,260 @@
+"""The `Files` port on the disk. Nothing here follows the process's working folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from mlorch.model.errors import FileError
+from mlorch.model.manifest import Artifact
+from mlorch.world import publish
+from mlorch.world.clock import SystemClock
+from mlorch.world.digests import DigestCache, Digester, Seen, walk
+from mlorch.world.expand import expand
+from mlorch.world.flushing import flush_paths
+from mlorch.world.trouble import file_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlorch.model.ports import Clock
+
+
+class ProjectFiles:
+    """Files of the project at `root` (absolute). `roots` are (name, absolute folder) where paths may lead besides.
+
+    `cache_dir` keeps digests between runs ("" for none): call `save` at the end. `durable` False makes the flushes do
+    nothing, which is for measuring what they cost.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        roots: Sequence[tuple[str, str]] = (),
+        *,
+        cache_dir: str = "",
+        clock: Clock | None = None,
+        durable: bool = True,
+    ) -> None:
+        self._root = os.path.normpath(root)
+        self._prefix = self._root.rstrip("/") + "/"
+        self._allowed = (self._root, *(folder for _, folder in roots))
+        self._real_allowed: tuple[str, ...] = ()
+        self._real_folders: dict[str, str] = {}
+        self._clock = clock or SystemClock()
+        self._durable = durable
+        self._digester = Digester(DigestCache(f"{cache_dir}/digests") if cache_dir else None, probe=cache_dir)
+        # What was read in a staging folder, until it is moved; what was moved, until it is looked at.
+        self._staged: dict[str, Seen | None] = {}
+        self._published: dict[str, Seen] = {}
+
+    # Names.
+
+    def absolute(self, path: str) -> str:
+        """The absolute path as text; links are not followed."""
+        full = path if path.startswith("/") else self._prefix + path
+        if full.endswith("/") or "/." in full or "//" in full:
+            full = os.path.normpath(full)
+        return full
+
+    def outside(self, path: str) -> str:
+        """Why `path` may not be used: it leads out of the project and its roots, links followed. "" when it may."""
+        if "\0" in path:
+            return f"{path!r} holds a NUL byte"
+        folder, name = os.path.split(self.absolute(path))
+        real = self._real_folder(folder)
+        full = f"{real}/{name}" if name else real
+        try:
+            os.readlink(full)
+        except OSError:
+            pass  # no link, or nothing there yet
+        else:
+            full = os.path.realpath(full)
+        if not self._real_allowed:
+            self._real_allowed = tuple(os.path.realpath(allowed) for allowed in self._allowed)
+        if any(full == allowed or full.startswith(allowed.rstrip("/") + "/") for allowed in self._real_allowed):
+            return ""
+        where = f"{path} leads out of the project" + (f", to {full}" if full != self.absolute(path) else "")
+        return f"{where}; name the place it may lead to under `roots:` in mlorch.yaml"
+
+    def _real_folder(self, folder: str) -> str:
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = self._real_folders[folder] = os.path.realpath(folder)
+        return real
+
+    def expand(self, pattern: str) -> tuple[str, ...]:
+        """Paths that match a glob (`*`, `?`, `[…]`, `**`), sorted; hidden names only where the pattern says so."""
+        return expand("" if pattern.startswith("/") else self._prefix, pattern)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at `path` (a dangling link is nothing)."""
+        return os.path.exists(self.absolute(path))
+
+    # Content.
+
+    def look(self, path: str, known: Artifact | None = None) -> Artifact | None:
+        """The artifact at `path`, None if missing. Its content is read only if `known` (or the digest cache) does not vouch.
+
+        Raises `FileError` when it may not be read or is neither a file nor a folder.
+        """
+        full = self.absolute(path)
+        if known is not None:
+            before: Seen | None = Seen(known.signature, known.digest, known.size, known.racy)
+        else:
+            before = None
+        published = self._published.pop(full, None)
+        if published is not None and (before is None or before.signature != published.signature):
+            before = published
+        staged = full in self._staged
+        seen = self._digester.look(full, before, cached=not staged)
+        if seen is None:
+            return None
+        if staged:
+            self._staged[full] = seen
+        return Artifact(
+            path, seen.digest, seen.signature, seen.size, known.name if known is not None else "", seen.racy
+        )
+
+    def same(self, known: Artifact) -> bool:
+        """Whether what stands at `known.path` still has its content; cheap when its signature is unchanged."""
+        found = self.look(known.path, known)
+        return found is not None and found.digest == known.digest
+
+    def age(self, path: str) -> float | None:
+        """Seconds since the newest change of `path` (mtime), None if missing. Negative for a time to come."""
+        try:
+            changed = os.stat(self.absolute(path)).st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise file_error(error, path, "look at") from error
+        return self._clock.now().timestamp() - changed
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file, or of all files of a folder; None if missing."""
+        full = self.absolute(path)
+        try:
+            if os.path.isdir(full):
+                return sum(
+                    entry.stat(follow_symlinks=False).st_size
+                    for _, entry in walk(full)
+                    if not entry.is_dir(follow_symlinks=False)
+                )
+            return os.stat(full).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise file_error(error, path, "look at") from error
+
+    def read_text(self, path: str, limit: int) -> str | None:
+        """Up to `limit` bytes as UTF-8 (damage replaced); None if missing. `limit` + 1 bytes or more raise `ValueError`."""
+        try:
+            with open(self.absolute(path), "rb", buffering=0) as file:
+                parts = []
+                left = limit + 1
+                while left and (block := file.read(left)):
+                    parts.append(block)
+                    left -= len(block)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise file_error(error, path, "read") from error
+        if not left:
+            raise ValueError(f"{path} holds more than {limit} bytes")
+        return b"".join(parts).decode("utf-8", "replace")
+
+    def write_text(self, path: str, text: str) -> None:
+        """Create or replace a small file; its folder is made if need be."""
+        full = self.absolute(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            try:
+                fd = os.open(full, flags, 0o666)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(full), exist_ok=True)
+                fd = os.open(full, flags, 0o666)
+            try:
+                view = memoryview(text.encode("utf-8", "surrogateescape"))
+                while view:
+                    view = view[os.write(fd, view) :]
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise file_error(error, path, "write") from error
+
+    # Publishing.
+
+    def stage(self, folder: str, path: str, *, is_folder: bool) -> str:
+        """Make `folder` (a staging folder beside `path`) and return the staged path in it, with the last name of `path`.
+
+        For a folder output the staged folder is made, empty; for a file only what holds it.
+        """
+        staged = f"{folder.rstrip('/')}/{os.path.basename(path.rstrip('/'))}"
+        full_folder, full = self.absolute(folder), self.absolute(staged)
+        try:
+            try:
+                os.mkdir(full_folder)
+            except FileExistsError:
+                publish.remove(full)  # left by an interrupted attempt of this name
+            except FileNotFoundError:
+                os.makedirs(full_folder, exist_ok=True)
+            if is_folder:
+                os.mkdir(full)
+        except OSError as error:
+            raise file_error(error, folder, "make the staging folder") from error
+        self._staged[full] = None
+        return staged
+
+    def set_aside(self, path: str, aside: str) -> None:
+        """Rename what is at `path` to `aside` (missing: nothing happens); the folder of `path` exists afterwards."""
+        publish.set_aside(self.absolute(path), self.absolute(aside))
+
+    def move(self, staged: str, final: str) -> None:
+        """Put `staged` in place of `final` atomically; a folder replaces a folder. `staged` missing, `final` there: done before.
+
+        May be called again after an interruption anywhere in it. Raises `FileError` and `StateError`.
+        """
+        source, target = self.absolute(staged), self.absolute(final)
+        publish.move(source, target)
+        seen = self._staged.pop(source, None)
+        if seen is not None:
+            self._note_published(seen, target)
+
+    def _note_published(self, seen: Seen, target: str) -> None:
+        # A rename changes a file's ctime, so its signature: size, mtime and inode prove that it is what was read.
+        if ":" in seen.signature:
+            try:
+                status = os.stat(target)
+            except OSError:
+                return
+            size, mtime, _, inode = seen.signature.split(":")
+            if (int(size), int(mtime), int(inode)) != (status.st_size, status.st_mtime_ns, status.st_ino):
+                return
+            seen = Seen(f"{size}:{mtime}:{status.st_ctime_ns}:{inode}", seen.digest, seen.size, seen.racy)
+        self._published[target] = seen
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a whole folder, links not followed; missing is fine."""
+        full = self.absolute(path)
+        if full == self._root:
+            raise FileError(f"{path} is the project itself", "", path)
+        publish.remove(full)
+
+    # Durability.
+
+    def flush(self, paths: Sequence[str]) -> None:
+        """Make the bytes of files and folders (with all below) durable. Safe to call from another thread. Raises `StateError`."""
+        if self._durable:
+            flush_paths([self.absolute(path) for path in paths])
+
+    def flush_folders(self, paths: Sequence[str]) -> None:
+        """Make the names in the folders that hold `paths` durable. Safe to call from another thread. Raises `StateError`."""
+        if self._durable:
+            folders = dict.fromkeys(os.path.dirname(self.absolute(path)) for path in paths)
+            flush_paths(list(folders), below=False)
+
+    def save(self) -> None:
+        """Keep what was read of files for later invocations."""
+        if self._digester.cache is not None:
+            self._digester.cache.save()
