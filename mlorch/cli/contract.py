@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from mlorch.cli.options import BackfillOptions, RunOptions, RunsFilter
-from mlorch.model.diagnostics import Diagnostic, Place
-from mlorch.model.history import RunRecord
-from mlorch.model.plan import Plan, StepPlan
 from mlorch.model.ports import Observer
-from mlorch.model.status import BackfillRow, Graph, PipelineStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlorch.cli.options import BackfillOptions, RunOptions, RunsFilter
+    from mlorch.model.diagnostics import Diagnostic, Place
+    from mlorch.model.history import RunRecord
+    from mlorch.model.plan import Plan, StepPlan
+    from mlorch.model.status import BackfillRow, Graph, PipelineStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,4 +147,6 @@ def failure_panel(found: Failure) -> RenderableType:
     if found.log:
         parts += [Text(), Text.assemble(("log  ", "bright_black"), visible(found.log), overflow="fold")]
     title = Text.assemble(("✗ ", "bold red"), (found.title, "bold"))
-    return Panel(Group(*parts), box=box.HORIZONTALS, border_style="red", title=title, title_align="left", padding=(0, 1))
+    return Panel(
+        Group(*parts), box=box.HORIZONTALS, border_style="red", title=title, title_align="left", padding=(0, 1)
+    )

@@ -126,7 +126,9 @@ class GithubObserver(QuietObserver):
             self._group(title, last.log)
         if step.state.bad:
             found = failure(run, step, lambda _log, _limit: b"", lambda log: log)
-            self._say(annotation("error", f"{found.title}: {found.what}", self._place(run.pipeline, step.id), found.title))
+            self._say(
+                annotation("error", f"{found.title}: {found.what}", self._place(run.pipeline, step.id), found.title)
+            )
 
     def _group(self, title: str, log: str) -> None:
         self._say(f"::group::{data(tame(title))}")

@@ -17,7 +17,7 @@ SCHEMA = 1
 
 
 def document(command: str, exit_code: int, data: dict[str, Any], problems: Iterable[Row] = ()) -> str:
-    """The text of the document, one line end at its end. Undecodable bytes of file names become `\\udc..` escapes."""
+    """The text of the document, one line end at its end. It is ASCII: bytes of file names that are no text stay escapes."""
     whole = {
         "schema": SCHEMA,
         "command": command,

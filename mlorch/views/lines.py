@@ -21,7 +21,7 @@ class QuietObserver:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
 
-    def planned(self, rows: Sequence[BackfillRow]) -> bool:
+    def planned(self, rows: Sequence[BackfillRow]) -> bool:  # noqa: ARG002 - the port's signature
         """Start."""
         return True
 
@@ -83,7 +83,9 @@ class LineObserver(QuietObserver):
         if last is None or self._waiting.get((run.run_id, step.id)) == last.number:
             return
         self._waiting[run.run_id, step.id] = last.number
-        self._say(f"{prefix}{step.id}  attempt {last.number} failed  {one_line(last.detail)}  tried again at {last.retry_at}")
+        self._say(
+            f"{prefix}{step.id}  attempt {last.number} failed  {one_line(last.detail)}  tried again at {last.retry_at}"
+        )
 
     def run_ended(self, run: RunRecord) -> None:
         """A line that adds up; of a single run the summary that follows says it."""

@@ -45,11 +45,10 @@ class Progress:
 
 def progress_in(tail: bytes) -> Progress | None:
     """The last `mlorch: 42%` or `mlorch: 420/1000 what` line in the end of a log."""
-    found = None
-    for found in _PROGRESS.finditer(tail):
-        pass
-    if found is None:
+    matches = list(_PROGRESS.finditer(tail))
+    if not matches:
         return None
+    found = matches[-1]
     what = visible(found["what"].decode("utf-8", "replace").strip())
     if found["percent"] is not None:
         return Progress(min(float(found["percent"]) / 100, 1.0), what)
@@ -219,7 +218,9 @@ class LiveObserver:
         left = room
         for one in watched:
             for step in list(one.since)[: max(left, 0)]:
-                grid.add_row(*self._cells(one, step, now, f"{name_of(one.run.pipeline, one.run.partition)}  {visible(step)}"))
+                grid.add_row(
+                    *self._cells(one, step, now, f"{name_of(one.run.pipeline, one.run.partition)}  {visible(step)}")
+                )
                 left -= 1
         return Group(self._overall(now), grid)
 
@@ -247,7 +248,9 @@ class LiveObserver:
         grid = Table.grid(padding=0)
         grid.add_column(width=_BAR)
         grid.add_column(overflow="fold")
-        bar = ProgressBar(total=max(total, 1), completed=done, width=_BAR, complete_style="cyan", finished_style="green")
+        bar = ProgressBar(
+            total=max(total, 1), completed=done, width=_BAR, complete_style="cyan", finished_style="green"
+        )
         grid.add_row(bar, text)
         return grid
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.views.rows import PARTITION_STATES, Row, partition_counts, state_counts
-from mlorch.views.text import ago, clock, count, duration, name_of, one_line, size, step_text, tally, visible, why, words
+from mlorch.views.text import (
+    ago,
+    clock,
+    count,
+    duration,
+    name_of,
+    one_line,
+    size,
+    step_text,
+    tally,
+    visible,
+    why,
+    words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +92,7 @@ def plan_lines(plan: Row) -> list[str]:
 
 def plan_total(plan: Row) -> str:
     """`2 to run, 3 to reuse`, with the time expected when history knows it of all that runs."""
-    counts = {action: 0 for action in ("run", "reuse", "skip", "unknown")}
+    counts = dict.fromkeys(("run", "reuse", "skip", "unknown"), 0)
     for step in plan["steps"]:
         counts[step["action"]] += 1
     if not counts["run"] and not counts["unknown"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -68,7 +69,7 @@ def strip(partitions: Sequence[tuple[str, PartitionHealth]], cells: int, newest:
     if len(states) > cells:
         total = len(states)
         bounds = [total * index // cells for index in range(cells + 1)]
-        states = [_worst(states[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+        states = [_worst(states[low:high]) for low, high in pairwise(bounds)]
     text = Text(no_wrap=True)
     for where in states:
         text.append(*CELLS[where])
@@ -80,9 +81,7 @@ def _worst(states: Sequence[PartitionHealth]) -> PartitionHealth:
     return next(where for where in _WORST_FIRST if where in found)
 
 
-def status_table(
-    pipelines: Sequence[PipelineStatus], now: datetime, width: int, newest: int = 0
-) -> RenderableType:
+def status_table(pipelines: Sequence[PipelineStatus], now: datetime, width: int, newest: int = 0) -> RenderableType:
     """The table, and below it in words what needs attention."""
     names = max((len(pipeline.name) for pipeline in pipelines), default=0)
     room = width - names - 9 - 11 - 10 - 8
@@ -105,9 +104,7 @@ def status_table(
         row: list[RenderableType] = [
             Text(visible(pipeline.name), "bold"),
             Text(pipeline.kind, DIM),
-            Text(
-                f"{HEALTH_GLYPHS[pipeline.health]} {words(pipeline.health.value)}", HEALTH_STYLES[pipeline.health]
-            ),
+            Text(f"{HEALTH_GLYPHS[pipeline.health]} {words(pipeline.health.value)}", HEALTH_STYLES[pipeline.health]),
             _last_run(pipeline, now),
             _partitions(pipeline, cells, newest),
         ]
@@ -141,7 +138,7 @@ def _partitions(pipeline: PipelineStatus, cells: int, newest: int) -> Renderable
         return Text("no window has closed yet", DIM)
     below = Text(counts_text(counts), DIM)
     first, last = pipeline.partitions[0][0], pipeline.partitions[-1][0]
-    if cells >= 40:  # noqa: PLR2004 - room enough for the range beside the counts
+    if cells >= 40:
         below.append(f"  {visible(first)} … {visible(last)}" if first != last else f"  {visible(first)}")
     return Group(strip(pipeline.partitions, cells, newest), below)
 

@@ -100,7 +100,7 @@ def run_table(run: Row, width: int) -> RenderableType:
     if shown:
         parts.append(Padding(_steps_table(shown, width), (0, 0, 0, 2)))
     parts.append(Padding(counts_text(steps), (0, 0, 0, 2)))
-    if run["reason"] and run["state"] not in ("succeeded",) and run["run_id"]:
+    if run["reason"] and run["state"] != "succeeded" and run["run_id"]:
         parts.append(Padding(Text(one_line(run["reason"]), STYLES.get(run["state"], "")), (0, 0, 0, 2)))
     return Group(*parts)
 

@@ -52,7 +52,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     seconds = max(seconds, 0.0)
-    if seconds < 0.095:  # noqa: PLR2004 - below a tenth of a second two digits say more than one
+    if seconds < 0.095:
         return f"{seconds:.2f}s"
     if seconds < _BRIEF - 0.05:
         return f"{seconds:.1f}s"
@@ -92,7 +92,7 @@ def ago(iso: str, now: datetime) -> str:
     age = (now - then).total_seconds()
     if age < 0:
         return iso[:16].replace("T", " ")
-    if age < 2:  # noqa: PLR2004 - nobody counts the first two seconds
+    if age < 2:
         return "just now"
     if age < _MINUTE:
         return f"{int(age)}s ago"
@@ -116,7 +116,7 @@ def size(count: int | None) -> str:
         return ""
     number = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024 or unit == "GiB":  # noqa: PLR2004 - the step between binary units
+        if number < 1024 or unit == "GiB":
             digits = 0 if unit == "B" or number >= _BRIEF else 1
             return f"{number:.{digits}f} {unit}"
         number /= 1024
@@ -129,7 +129,7 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with colours dropped and everything that a terminal would act on written out (`\\x1b`); tabs become spaces."""
+    """`text` with colours dropped and everything that a terminal would act on written out (`^[` as an escape); tabs become spaces."""
     if text.isprintable():
         return text
     text = _COLOUR.sub("", text).expandtabs(4)
