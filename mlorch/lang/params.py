@@ -161,7 +161,7 @@ def _full_problem(schema: dict[str, Any], value: JsonValue) -> str:
     from referencing.exceptions import Unresolvable
 
     # An own, empty registry: the library's default would fetch a remote `$ref` from the network.
-    registry: Any = Registry()
+    registry: Any = cast("Any", Registry)()
     validator = Draft7Validator(schema, registry=registry)
     try:
         error = best_match(validator.iter_errors(value))
