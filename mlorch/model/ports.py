@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from mlorch.model.attempt import AttemptRequest, ExecutorEvent
+from mlorch.model.attempt import AttemptDone, AttemptRequest, ExecutorEvent
 from mlorch.model.events import Event
-from mlorch.model.history import RunRecord, StepRecord
+from mlorch.model.history import PartitionState, RunRecord, StepRecord
 from mlorch.model.manifest import Artifact
+from mlorch.model.spec import Pipeline
 
 
 class Clock(Protocol):
@@ -79,8 +80,8 @@ class Files(Protocol):
         """Whether what stands at `known.path` still has its content; cheap when its signature is unchanged."""
         ...
 
-    def age(self, path: str) -> float | None:
-        """Seconds since the newest change of `path` (mtime), None if missing."""
+    def modified(self, path: str) -> float | None:
+        """When the content of `path` last changed (mtime), in seconds since the epoch; None if missing."""
         ...
 
     def stage(self, folder: str, path: str, *, is_folder: bool) -> str:
@@ -195,4 +196,44 @@ class Observer(Protocol):
 
     def close(self) -> None:
         """The last call."""
+        ...
+
+
+class Catalog(Protocol):
+    """The other pipelines of the project, as far as one of them needs to know."""
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        """The pipeline of that name; None if there is none (or it is not sound)."""
+        ...
+
+    def state(self, pipeline: str, partition: str) -> PartitionState:
+        """What is known of one of its partitions."""
+        ...
+
+    def partitions(self, pipeline: str) -> Sequence[str]:
+        """Keys of the partitions that have state, in no order."""
+        ...
+
+
+class RunFolders(Protocol):
+    """Where a run keeps what it leaves: logs, values, records. All paths absolute."""
+
+    def make(self, run_id: str, facts: str) -> None:
+        """Make the folder of a run and keep `facts` (JSON: what runs, with which spec and commit) in it."""
+        ...
+
+    def path(self, run_id: str, step: str, attempt: int, suffix: str) -> str:
+        """The file `suffix` (`log`, `values`, `summary`, `context.json`, …) of an attempt."""
+        ...
+
+    def record(self, run_id: str) -> str:
+        """The file in which the executor keeps starts and ends."""
+        ...
+
+    def ends(self, run_id: str) -> Mapping[str, AttemptDone]:
+        """The ends that the executor recorded, by token."""
+        ...
+
+    def relative(self, path: str) -> str:
+        """A path of these, relative to the project, for records and people."""
         ...

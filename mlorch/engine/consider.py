@@ -1,0 +1,125 @@
+"""What becomes of a step whose needs have ended: run, reuse, skip, or why it cannot.
+
+`plan` asks it before anything ran, the runner at the moment a step becomes ready: one code path for both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlorch.engine.assess import Assessment, assess
+from mlorch.lang.expressions import ExpressionError, NotKnownYet, condition
+from mlorch.lang.references import step_names
+from mlorch.model.spec import TriggerRule
+from mlorch.model.states import Action, Reason, StepState, Verdict
+
+if TYPE_CHECKING:
+    from mlorch.engine.context import Context
+    from mlorch.model.spec import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What happens to a step. `state` is its end if it does not run (`cached`, `skipped`, `blocked`, `not_ready`)."""
+
+    action: Action
+    reason: Reason
+    detail: str = ""
+    state: StepState | None = None
+    assessment: Assessment | None = None
+
+
+def consider(context: Context, step: Step, *, forced: bool = False) -> Considered:
+    """What happens to `step` now. Needs without a state in `context.states` are about to run (in a plan).
+
+    Raises `SpecError` for what only values show to be wrong.
+    """
+    stopped = _by_rule(context, step) or _by_skipped(context, step) or _by_condition(context, step)
+    if stopped is not None:
+        return stopped
+    unselected = _unselected(context, step)
+    if unselected is not None:
+        return unselected
+    found = assess(context, step, forced=forced)
+    if found.missing:
+        return Considered(Action.SKIP, Reason.INPUT_MISSING, found.detail, StepState.NOT_READY, found)
+    match found.verdict:
+        case Verdict.FRESH:
+            return Considered(Action.REUSE, found.reason, found.detail, StepState.CACHED, found)
+        case Verdict.STALE:
+            return Considered(Action.RUN, found.reason, found.detail, None, found)
+        case Verdict.UNKNOWN:
+            return Considered(Action.UNKNOWN, found.reason, found.detail, None, found)
+
+
+def _by_rule(context: Context, step: Step) -> Considered | None:
+    """How the ends of its needs decide (`trigger_rule`); needs that were not selected do not count."""
+    needs = context.graph.needs[step.id]
+    states = {need: context.states[need] for need in needs if need in context.states}
+    unknown = len(states) < len([need for need in needs if need in context.selected])
+    good = [need for need, state in states.items() if state.good]
+    bad = [need for need, state in states.items() if not state.good]
+    rule = step.trigger_rule
+    if rule is TriggerRule.ALL_SUCCESS and bad:
+        return _blocked(context, bad)
+    if rule is TriggerRule.NONE_FAILED and (failed := [need for need in bad if not _only_waits(states[need])]):
+        return _blocked(context, failed)
+    if rule is TriggerRule.ANY_SUCCESS and not good and not unknown and needs:
+        return _blocked(context, bad)
+    if rule is TriggerRule.ANY_FAILED and not any(states[need].bad for need in bad):
+        if unknown:
+            return Considered(Action.UNKNOWN, Reason.WAITING_UPSTREAM, "runs only if one of its needs fails")
+        return Considered(Action.SKIP, Reason.TRIGGER_RULE, "any_failed: none of its needs failed", StepState.SKIPPED)
+    return None
+
+
+def _only_waits(state: StepState) -> bool:
+    return state is StepState.NOT_READY
+
+
+def _blocked(context: Context, bad: list[str]) -> Considered:
+    first = bad[0]
+    state = context.states[first]
+    if state is StepState.NOT_READY:
+        return Considered(Action.SKIP, Reason.INPUT_MISSING, f"{first} is not ready", StepState.NOT_READY)
+    words = {StepState.BLOCKED: "is blocked", StepState.CANCELLED: "was cancelled", StepState.TIMED_OUT: "timed out"}
+    detail = f"{first} {words.get(state, 'failed')}"
+    return Considered(Action.SKIP, Reason.UPSTREAM_FAILED, detail, StepState.BLOCKED)
+
+
+def _by_skipped(context: Context, step: Step) -> Considered | None:
+    """A step that needs a value or an output of a skipped one is skipped too."""
+    skipped = {need for need in context.graph.needs[step.id] if context.states.get(need) is StepState.SKIPPED}
+    if not skipped:
+        return None
+    used = {name[1] for name in step_names(step) if name[0] == "steps" and len(name) > 2 and name[2] != "state"}  # noqa: PLR2004
+    written = {output.path: need for need in skipped for output in context.outputs(context.by_id[need])}
+    used |= {written[path.rstrip("/")] for item in step.inputs for path in item.paths if path.rstrip("/") in written}
+    if lost := sorted(skipped & used):
+        detail = f"needs a result of {lost[0]}, which was skipped"
+        return Considered(Action.SKIP, Reason.UPSTREAM_SKIPPED, detail, StepState.SKIPPED)
+    return None
+
+
+def _by_condition(context: Context, step: Step) -> Considered | None:
+    if not step.when:
+        return None
+    try:
+        value = condition(step.when, context.scope(step))
+    except NotKnownYet as unknown:
+        return Considered(Action.UNKNOWN, Reason.WAITING_UPSTREAM, f"its `when` waits for {unknown.args[0]}")
+    except ExpressionError as error:
+        raise context.wrong(step, "E404", f"step {step.id}, when: {error.message}", error.hint) from error
+    if value:
+        return None
+    return Considered(Action.SKIP, Reason.CONDITION_FALSE, f"when: {step.when.strip()} is false", StepState.SKIPPED)
+
+
+def _unselected(context: Context, step: Step) -> Considered | None:
+    """Needs outside the selection must have a result that stands; nothing brings it about in this run."""
+    for need in context.graph.needs[step.id]:
+        if need not in context.selected and need not in context.settled:
+            detail = f"needs {need}, which is not selected and has no result: run it first"
+            return Considered(Action.SKIP, Reason.INPUT_MISSING, detail, StepState.NOT_READY)
+    return None

@@ -1,0 +1,110 @@
+"""What a run of a partition would do: every step considered in order, nothing touched."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from mlorch.engine.consider import consider
+from mlorch.lang.commands import CommandError, render_command
+from mlorch.lang.expressions import ExpressionError, NotKnownYet
+from mlorch.model.plan import Plan, StepPlan
+from mlorch.model.spec import Write
+from mlorch.model.states import Action, StepState, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlorch.engine.consider import Considered
+    from mlorch.engine.context import Context
+    from mlorch.model.history import PartitionState
+    from mlorch.model.spec import Step
+
+
+def consider_all(context: Context, forced: frozenset[str]) -> dict[str, Considered]:
+    """What happens to each selected step, in order, as far as it is known before anything ran.
+
+    A step whose removed `temp` output is needed again is considered once more, as stale.
+    """
+    context.wanted_again.clear()
+    while True:
+        context.begin()
+        found: dict[str, Considered] = {}
+        for step_id in context.graph.order:
+            if step_id not in context.selected:
+                continue
+            considered = consider(context, context.by_id[step_id], forced=step_id in forced)
+            found[step_id] = considered
+            if considered.state is not None:
+                context.settle(step_id, considered.state)
+        again = _wanted_again(context, found)
+        if again <= context.wanted_again:
+            return found
+        context.wanted_again |= again
+
+
+def nothing_to_do(found: Mapping[str, Considered]) -> bool:
+    """Whether every step is reused, or skipped by its own conditions."""
+    quiet = (StepState.CACHED, StepState.SKIPPED)
+    return all(considered.state in quiet for considered in found.values())
+
+
+def plan_of(context: Context, found: Mapping[str, Considered]) -> Plan:
+    """The plan for people and for JSON."""
+    durations = durations_of(context.state)
+    steps = tuple(_step_plan(context, context.by_id[step], found[step], durations) for step in context.graph.order if step in found)
+    return Plan(context.pipeline.name, context.key, tuple(step.id for step in steps), steps)
+
+
+def durations_of(state: PartitionState) -> dict[str, float]:
+    """The median seconds of each step's successes in this partition."""
+    seen: dict[str, list[float]] = {}
+    for run in state.runs:
+        for step in run.steps.values():
+            if step.last is not None and step.last.state is StepState.SUCCEEDED:
+                seen.setdefault(step.id, []).append(step.last.duration_s)
+    return {step: median(values) for step, values in seen.items()}
+
+
+def display(context: Context, step: Step, considered: Considered) -> str:
+    """The command with its values, as far as they are known."""
+    assessment = considered.assessment
+    inputs = {item.name: item.value for item in assessment.inputs} if assessment else {}
+    try:
+        scope = context.scope(step, inputs=inputs)
+        return render_command(context.command(step), scope, "bash").display
+    except (NotKnownYet, ExpressionError, CommandError):
+        return step.run if isinstance(step.run, str) else " ".join(step.run)
+
+
+def _step_plan(context: Context, step: Step, considered: Considered, durations: Mapping[str, float]) -> StepPlan:
+    outputs = context.outputs(step)
+    assessment = considered.assessment
+    return StepPlan(
+        step.id,
+        considered.action,
+        assessment.verdict if assessment is not None else Verdict.UNKNOWN,
+        considered.reason,
+        considered.detail,
+        context.graph.needs[step.id],
+        display(context, step, considered),
+        tuple((output.name, output.path) for output in outputs),
+        tuple(output.name for output in outputs if output.write is Write.IN_PLACE),
+        durations.get(step.id),
+        assessment.differs if assessment is not None else (),
+    )
+
+
+def _wanted_again(context: Context, found: Mapping[str, Considered]) -> set[str]:
+    """Steps that would be reused, but whose removed `temp` output a step that may run reads."""
+    again: set[str] = set()
+    if not context.state.removed:
+        return again
+    for step_id, considered in found.items():
+        if considered.action is not Action.REUSE:
+            continue
+        removed = [o.path for o in context.outputs(context.by_id[step_id]) if o.path in context.state.removed]
+        readers = (found[reader] for reader in context.graph.readers[step_id] if reader in found)
+        if removed and any(reader.action in (Action.RUN, Action.UNKNOWN) for reader in readers):
+            again.add(step_id)
+    return again

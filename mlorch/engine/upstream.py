@@ -1,0 +1,142 @@
+"""Which partitions of another pipeline an input reads, and whether they are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlorch.lang.expressions import render
+from mlorch.lang.partitions import parse_label, previous_window, window_at, windows
+from mlorch.model.spec import Span, TimeDimension
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlorch.lang.partitions import Window
+    from mlorch.model.manifest import Artifact
+    from mlorch.model.ports import Catalog, Files
+    from mlorch.model.spec import Pipeline, UpstreamInput
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFiles:
+    """What an upstream input stands for: `artifacts` in the order of their partitions, `missing` texts for people.
+
+    `keys` are the partitions it needs, whether they are done or not.
+    """
+
+    pipeline: str
+    keys: tuple[str, ...]
+    artifacts: tuple[Artifact, ...]
+    missing: tuple[str, ...]
+    is_list: bool
+
+
+def find_output(pipeline: Pipeline, name: str) -> tuple[str, str] | None:
+    """The (step, output) that `output` or `step.output` names; `metrics` names a step's metrics file. None if not exactly one."""
+    wanted_step, _, wanted = name.rpartition(".")
+    found = [
+        (step.id, output)
+        for step in pipeline.steps
+        for output in (*(o.name for o in step.outputs), *(("metrics",) if step.metrics else ()))
+        if output == wanted and wanted_step in ("", step.id)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def upstream_keys(
+    source: UpstreamInput,
+    upstream: Pipeline,
+    own: Window | None,
+    scope: Mapping[str, object],
+    catalog: Catalog,
+) -> tuple[str, ...]:
+    """The keys that `source` reads. `own` is the consumer's window, None if it has no time dimension.
+
+    Raises `ValueError` when the two pipelines' partitions do not fit each other, and what `render` raises.
+    """
+    dimension = upstream.time_dimension
+    if dimension is None:
+        return ("",)
+    match source.span:
+        case Span.SAME:
+            if own is None:
+                message = (
+                    f"`partitions: same` of {upstream.name} needs a pipeline that is partitioned by time as well; "
+                    "say last(N), all or {from, to}"
+                )
+                raise ValueError(message)
+            return (parse_label(dimension, own.label).label,)
+        case Span.RANGE:
+            first, last = render(source.first, scope), render(source.last, scope)
+            return tuple(window.label for window in windows(dimension, first, last))
+        case Span.LAST:
+            newest = window_at(dimension, own.start) if own is not None else _newest_done(source, upstream, dimension, catalog)
+            return () if newest is None else _back(dimension, newest, source.count)
+        case Span.ALL:
+            newest = _newest_done(source, upstream, dimension, catalog)
+            if newest is None:
+                return ()
+            first = dimension.start or _oldest_done(upstream, dimension, catalog).label
+            return tuple(window.label for window in windows(dimension, first, newest.label))
+
+
+def upstream_files(
+    source: UpstreamInput, upstream: Pipeline, keys: tuple[str, ...], catalog: Catalog, files: Files
+) -> UpstreamFiles:
+    """The artifacts of `keys`, and what is missing of them."""
+    name = find_output(upstream, source.output)
+    missing: list[str] = []
+    artifacts: list[Artifact] = []
+    for key in keys:
+        shown = f"{upstream.name} {key}".rstrip()
+        checkpoint = catalog.state(upstream.name, key).checkpoints.get(name[0]) if name else None
+        artifact = next((a for a in checkpoint.outputs if name and a.name == name[1]), None) if checkpoint else None
+        if artifact is None:
+            missing.append(f"{shown} is not done")
+            continue
+        current = artifact if files.same(artifact) else files.look(artifact.path)
+        if current is None:
+            missing.append(f"{shown}: its output {artifact.path} is missing")
+        else:
+            artifacts.append(current)
+    if not keys:
+        missing.append(f"{upstream.name} has no partition that is done")
+    is_list = upstream.time_dimension is not None and source.span is not Span.SAME
+    return UpstreamFiles(upstream.name, keys, tuple(artifacts), tuple(missing), is_list)
+
+
+def _done_windows(
+    source: UpstreamInput, upstream: Pipeline, dimension: TimeDimension, catalog: Catalog
+) -> list[Window]:
+    found = find_output(upstream, source.output)
+    step = found[0] if found else ""
+    return [
+        parse_label(dimension, key)
+        for key in catalog.partitions(upstream.name)
+        if step in catalog.state(upstream.name, key).checkpoints
+    ]
+
+
+def _newest_done(
+    source: UpstreamInput, upstream: Pipeline, dimension: TimeDimension, catalog: Catalog
+) -> Window | None:
+    return max(_done_windows(source, upstream, dimension, catalog), key=lambda window: window.start, default=None)
+
+
+def _oldest_done(upstream: Pipeline, dimension: TimeDimension, catalog: Catalog) -> Window:
+    keys = catalog.partitions(upstream.name)
+    return min((parse_label(dimension, key) for key in keys), key=lambda window: window.start)
+
+
+def _back(dimension: TimeDimension, newest: Window, count: int) -> tuple[str, ...]:
+    """`count` labels that end with `newest`, oldest first; fewer where the dimension starts."""
+    first = parse_label(dimension, dimension.start) if dimension.start else None
+    labels: list[str] = []
+    window = newest
+    while len(labels) < count and (first is None or window.start >= first.start):
+        labels.append(window.label)
+        window = previous_window(dimension, window)
+    return tuple(reversed(labels))
+
+

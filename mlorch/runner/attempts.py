@@ -1,0 +1,383 @@
+"""One attempt: its environment, its staged outputs, and what its end is worth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mlorch.engine.context import METRICS
+from mlorch.engine.manifest import used_parameters
+from mlorch.lang.commands import parse_command, render_command
+from mlorch.lang.expressions import ExpressionError, condition
+from mlorch.model.attempt import AttemptRequest
+from mlorch.model.spec import Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlorch.engine.assess import Assessment
+    from mlorch.engine.context import Context, PlannedOutput
+    from mlorch.model.attempt import AttemptDone
+    from mlorch.model.manifest import Manifest
+    from mlorch.model.ports import Files, RunFolders
+    from mlorch.model.spec import Check, Step
+
+# spec.md, "A step": values are small results; a file for larger ones is an output.
+VALUES_LIMIT = 1024 * 1024
+METRICS_LIMIT = 16 * 1024 * 1024
+STAGING = ".mlorch-"
+_KINDS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+
+
+class AttemptError(Exception):
+    """A command that exited 0 and is not done all the same. `cause` is `output`, `value`, `metrics` or `check`."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An attempt under way. `folder` is the run whose files it uses (another one's, when its result is adopted)."""
+
+    step: Step
+    number: int
+    run_id: str
+    folder: str
+    folder_number: int
+    manifest: Manifest
+    inputs: Mapping[str, object]
+    fingerprint: str
+    outputs: tuple[PlannedOutput, ...]
+    staged: dict[str, str] = field(default_factory=dict)
+    staging: tuple[str, ...] = ()
+    aside: tuple[tuple[str, str], ...] = ()
+    before: dict[str, str] = field(default_factory=dict)
+    checks_left: list[Check] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    done: AttemptDone | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    metrics: Any = None
+
+    @property
+    def token(self) -> str:
+        """What the executor knows it by."""
+        return f"{self.run_id}/{self.step.id}/{self.number}"
+
+    def place(self, name: str) -> str:
+        """Where the command writes output `name`."""
+        return self.staged[name]
+
+
+def prepare(  # noqa: PLR0913 - what an attempt is made of
+    context: Context, step: Step, assessment: Assessment, run_id: str, number: int, fingerprint: str
+) -> Attempt:
+    """An attempt with the places of its outputs worked out; nothing is made yet."""
+    outputs = context.outputs(step)
+    attempt = Attempt(
+        step,
+        number,
+        run_id,
+        run_id,
+        number,
+        assessment.manifest or (),
+        {item.name: item.value for item in assessment.inputs},
+        fingerprint,
+        outputs,
+    )
+    staging: list[str] = []
+    aside: list[tuple[str, str]] = []
+    for output in outputs:
+        parent, _, last = output.path.rpartition("/")
+        folder = f"{parent}/" if parent else ""
+        folder += f"{STAGING}{run_id}/{_file_name(step.id)}.{number}.{output.name}"
+        staging.append(folder)
+        if output.write is Write.IN_PLACE:
+            aside.append((output.path, f"{folder}/{last}" if context.files.exists(output.path) else ""))
+            attempt.staged[output.name] = output.path
+        else:
+            attempt.staged[output.name] = f"{folder}/{last}"
+    attempt.staging, attempt.aside = tuple(staging), tuple(aside)
+    return attempt
+
+
+def _file_name(step_id: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-." else f"%{ord(c):02x}" for c in step_id)[:120]
+
+
+def make_places(files: Files, attempt: Attempt) -> None:
+    """Make the staging folders; set aside what stands where the command writes in place."""
+    for output, folder in zip(attempt.outputs, attempt.staging, strict=True):
+        files.stage(folder, output.path, is_folder=output.is_folder)
+        if output.write is not Write.IN_PLACE and (seen := files.modified(output.path)) is not None:
+            attempt.before[output.name] = repr(seen)
+    for path, kept in attempt.aside:
+        if kept:
+            files.set_aside(path, kept)
+
+
+def undo(files: Files, attempt: Attempt) -> None:
+    """After a failure: former outputs stand as they were, nothing staged is left."""
+    restore(files, attempt.staging, attempt.aside)
+
+
+def restore(files: Files, staging: tuple[str, ...], aside: tuple[tuple[str, str], ...]) -> None:
+    """As `undo`, from what the journal says of an attempt. May be interrupted and called again.
+
+    `aside` are (path, where its content waits); "" says that nothing was there. What is not yet set aside stays.
+    """
+    for path, kept in aside:
+        if not kept:
+            files.remove(path)
+        elif files.exists(kept):
+            files.remove(path)
+            files.move(kept, path)
+    for folder in staging:
+        files.remove(folder)
+
+
+def request_of(
+    context: Context,
+    attempt: Attempt,
+    folders: RunFolders,
+    secrets: Mapping[str, str],
+    lends: tuple[int, ...],
+    *,
+    check: Check | None = None,
+) -> tuple[AttemptRequest, str]:
+    """What the executor gets, and the command for people.
+
+    Raises `ExpressionError` or `CommandError` for what only values show.
+    """
+    step = attempt.step
+    files = context.files
+    scope = run_scope(context, attempt, secrets)
+    variables = context.environment(step, scope)
+    scope["env"] = {**context.inherited_env, **variables}
+    command = context.command(step) if check is None else parse_command(check.run, "")
+    rendered = render_command(command, scope, "bash")
+    path = lambda suffix: folders.path(attempt.folder, step.id, attempt.folder_number, suffix)  # noqa: E731
+    variables |= dict(rendered.env)
+    variables |= dict(_variables(context, attempt, path))
+    for name in step.secrets:
+        variables[name] = secrets[name]
+    if "PATH" in variables:
+        variables["PATH"] = _absolute_path(files, variables["PATH"])
+    suffix = "log" if check is None else f"check{len(step.checks) - len(attempt.checks_left)}.log"
+    if check is None:
+        files.write_text(path("context.json"), _context_json(context, attempt, variables))
+    working_dir = context.text(step, step.working_dir, scope) if step.working_dir else ""
+    return AttemptRequest(
+        attempt.token if check is None else f"{attempt.token}/check",
+        rendered.argv,
+        tuple(variables.items()),
+        files.absolute(working_dir or "."),
+        path(suffix),
+        folders.record(attempt.folder),
+        step.log_limit,
+        step.timeout,
+        step.grace,
+        None,
+        lends,
+        tuple(secrets[name].encode() for name in sorted(_used_secrets(context, step)) if name in secrets),
+    ), rendered.display
+
+
+def _absolute_path(files: Files, path: str) -> str:
+    """`PATH` with its relative folders below the project, so that `working_dir` does not change what is found."""
+    parts = [part for part in path.split(":") if part]
+    return ":".join(part if part.startswith("/") else files.absolute(part) for part in parts)
+
+
+def _used_secrets(context: Context, step: Step) -> set[str]:
+    used = set(step.secrets)
+    for level in (context.project_env, context.pipeline.env, step.env):
+        for _, template in level:
+            used |= {secret.name for secret in context.pipeline.secrets if f"secrets.{secret.name}" in template}
+    return used
+
+
+def run_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) -> dict[str, object]:
+    """What expressions see while the attempt runs: the places to write to, the run, the attempt."""
+    step = attempt.step
+    outputs = dict(attempt.staged)
+    if step.working_dir:
+        outputs = {name: context.files.absolute(path) for name, path in outputs.items()}
+    return context.scope(
+        step,
+        inputs=attempt.inputs,
+        outputs=outputs,
+        more={"run": {"id": attempt.run_id, "scheduled_at": None}, "attempt": attempt.number, "secrets": secrets},
+    )
+
+
+def _variables(context: Context, attempt: Attempt, path: Any) -> Iterator[tuple[str, str]]:
+    """The variables that every step finds (spec.md, below the table of a step's keys)."""
+    step = attempt.step
+    files = context.files
+    yield "MLORCH_PIPELINE", context.pipeline.name
+    yield "MLORCH_STEP", step.id
+    yield "MLORCH_RUN_ID", attempt.run_id
+    yield "MLORCH_ATTEMPT", str(attempt.number)
+    yield "MLORCH_PROJECT", files.absolute(".")
+    if context.key:
+        partition = context.partition()
+        yield "MLORCH_PARTITION", context.key
+        for name in ("start", "end"):
+            moment: Any = partition.get(name)
+            if moment is not None:
+                yield f"MLORCH_PARTITION_{name.upper()}", moment.isoformat()
+    for name in sorted(used_parameters(context, step)):
+        yield f"MLORCH_PARAM_{name.upper()}", text_of(context.params[name])
+    for name, value in attempt.inputs.items():
+        yield f"MLORCH_INPUT_{name.upper()}", text_of(_all_absolute(files, value))
+    for name, place in attempt.staged.items():
+        yield "MLORCH_METRICS" if name == METRICS and step.metrics else f"MLORCH_OUTPUT_{name.upper()}", files.absolute(place)
+    yield "MLORCH_VALUES", path("values")
+    yield "MLORCH_SUMMARY", path("summary")
+    yield "MLORCH_CONTEXT", path("context.json")
+
+
+def _all_absolute(files: Files, value: object) -> object:
+    if isinstance(value, str):
+        return files.absolute(value)
+    return [files.absolute(str(path)) for path in value] if isinstance(value, list) else value
+
+
+def text_of(value: object) -> str:
+    """A value as a variable: text as it is, nothing for null, everything else as JSON writes it."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _context_json(context: Context, attempt: Attempt, variables: Mapping[str, str]) -> str:
+    step = attempt.step
+    partition = {name: text_of(getattr(v, "isoformat", lambda v=v: v)()) for name, v in context.partition().items()}
+    return json.dumps(
+        {
+            "pipeline": context.pipeline.name,
+            "step": step.id,
+            "run_id": attempt.run_id,
+            "attempt": attempt.number,
+            "project": variables["MLORCH_PROJECT"],
+            "partition": partition if context.key else None,
+            "params": {name: context.params[name] for name in sorted(used_parameters(context, step))},
+            "inputs": {name: _all_absolute(context.files, value) for name, value in attempt.inputs.items()},
+            "outputs": {name: context.files.absolute(place) for name, place in attempt.staged.items()},
+            "values_file": variables["MLORCH_VALUES"],
+            "summary_file": variables["MLORCH_SUMMARY"],
+        },
+        ensure_ascii=False,
+        indent=1,
+    )
+
+
+def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Mapping[str, str]) -> None:
+    """After exit status 0: are the outputs, values and metrics there and sound? Fills in `values` and `metrics`.
+
+    Raises `AttemptError`. The checks that are commands are left to the caller (`checks_left`).
+    """
+    step, files = attempt.step, context.files
+    attempt.values = _values(step, files.read_text(folders.path(attempt.folder, step.id, attempt.folder_number, "values"), VALUES_LIMIT))
+    for output in attempt.outputs:
+        _examine_output(files, attempt, output)
+    if step.metrics:
+        attempt.metrics = _metrics(files, attempt.staged[METRICS])
+    for secret in step.secrets:
+        if any(secrets[secret] in text_of(value) for value in (*attempt.values.values(), attempt.metrics)):
+            raise AttemptError("value", f"a value or metric of step {step.id} holds the secret {secret}")
+    attempt.checks_left = []
+    scope = run_scope(context, attempt, {}) | {"values": attempt.values, "metrics": attempt.metrics or {}}
+    for check in step.checks:
+        if not check.expr:
+            attempt.checks_left.append(check)
+            continue
+        try:
+            good = bool(condition(check.expr, scope))
+        except ExpressionError as error:
+            raise AttemptError("check", f"the check `{check.expr}` cannot be evaluated: {error.message}") from error
+        if not good:
+            failed_check(attempt, check, f"the check `{check.expr.strip()}` is false")
+
+
+def failed_check(attempt: Attempt, check: Check, happened: str) -> None:
+    """A check that does not hold: noted if it only warns. Raises `AttemptError` otherwise."""
+    text = f"{check.message} ({happened})" if check.message else happened
+    if not check.warn:
+        raise AttemptError("check", text)
+    attempt.warnings.append(text)
+
+
+def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> None:
+    place = attempt.staged[output.name]
+    shown = "${{ outputs.%s }}" % output.name if output.name != METRICS else "$MLORCH_METRICS"
+    size = files.size(place)
+    if size is None:
+        changed = files.modified(output.path)
+        if place != output.path and changed is not None and repr(changed) != attempt.before.get(output.name):
+            message = (
+                f"it wrote {output.path} itself instead of the staged place: "
+                f"write to {shown}, or say `write: in_place` for this output"
+            )
+            raise AttemptError("output", message)
+        raise AttemptError("output", f"it exited 0 without writing its output {output.name}: write to {shown} ({output.path})")
+    if output.non_empty and not size:
+        raise AttemptError("output", f"its output {output.name} ({output.path}) is empty, and `check: non_empty` says it may not be")
+
+
+def _values(step: Step, text: str | None) -> dict[str, Any]:
+    """What the step wrote to `$MLORCH_VALUES`: `name=value` lines or JSON objects, held to the declared types."""
+    given: dict[str, Any] = {}
+    types = dict(step.values)
+    for number, line in enumerate((text or "").splitlines(), 1):
+        if not line.strip():
+            continue
+        if line.lstrip().startswith("{"):
+            try:
+                given.update(json.loads(line))
+            except ValueError as error:
+                raise AttemptError("value", f"line {number} of $MLORCH_VALUES is no JSON: {error}") from error
+            continue
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise AttemptError("value", f"line {number} of $MLORCH_VALUES is neither `name=value` nor JSON: {line[:80]!r}")
+        name = name.strip()
+        given[name] = _typed(name, types.get(name, "string"), value)
+    for name, value in given.items():
+        kind = types.get(name)
+        if kind is None:
+            raise AttemptError("value", f"the value {name} is not declared: add it to `values` of step {step.id}")
+        if not isinstance(value, _KINDS[kind]) or (isinstance(value, bool) and kind != "boolean"):
+            raise AttemptError("value", f"the value {name} is {json.dumps(value)[:80]}, not of type {kind}")
+    for name in types:
+        if name not in given:
+            raise AttemptError("value", f"it did not write its value {name}: append `{name}=…` to $MLORCH_VALUES")
+    return given
+
+
+def _typed(name: str, kind: str, text: str) -> Any:
+    if kind == "string":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise AttemptError("value", f"the value {name} is {text[:80]!r}, not of type {kind}") from error
+
+
+def _metrics(files: Files, path: str) -> Any:
+    try:
+        metrics = json.loads(files.read_text(path, METRICS_LIMIT) or "")
+    except ValueError as error:
+        raise AttemptError("metrics", f"its metrics file is no JSON: {error}") from error
+    if not isinstance(metrics, dict):
+        raise AttemptError("metrics", "its metrics file holds no JSON object")
+    return metrics

@@ -1,0 +1,179 @@
+"""Publishing outputs durably, many steps at once: one flush for all that finished together.
+
+The order is that of guarantees.md: output bytes are flushed, then the intent (where there is more than one move), then
+the renames, the folders, and `step_succeeded`; only then does anybody hear that the step is done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mlorch.model.events import PublishIntended, StepSucceeded, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mlorch.model.events import Event
+    from mlorch.model.manifest import Artifact
+    from mlorch.model.ports import Files, Journal
+
+# Nothing waits longer than this for others to share a flush with (seconds).
+LINGER = 0.05
+
+
+class SharedJournal:
+    """A journal that two threads append to."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+
+    def append(self, events: Iterable[Event]) -> None:
+        """As `Journal.append`."""
+        with self._lock:
+            self._journal.append(events)
+
+    def flush(self) -> None:
+        """As `Journal.flush`."""
+        self._journal.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A step whose command and checks succeeded. `moves` are (staged, final, output name); `success` lacks its outputs.
+
+    `in_place` are (path, output name) that already stand where they belong; `discard` is removed when all is recorded.
+    """
+
+    owner: object
+    journal: SharedJournal
+    moves: tuple[tuple[str, str, str], ...]
+    in_place: tuple[tuple[str, str], ...]
+    success: StepSucceeded
+    discard: tuple[str, ...] = ()
+
+
+class Committer:
+    """A thread that publishes. `submit` hands over, `take` gets back what is durable; a failure is raised by `take`."""
+
+    def __init__(self, files: Files, wake: Callable[[], None]) -> None:
+        self._files = files
+        self._wake = wake
+        self._condition = threading.Condition()
+        self._queue: deque[Publication] = deque()
+        self._done: deque[tuple[Publication, StepSucceeded]] = deque()
+        self._error: BaseException | None = None
+        self._hurry = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self.pending = 0
+
+    def submit(self, publication: Publication) -> None:
+        """Hand one over. It is published within `LINGER`, sooner after `hurry`."""
+        with self._condition:
+            self._queue.append(publication)
+            self.pending += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="mlorch-commit", daemon=True)
+                self._thread.start()
+            self._condition.notify()
+
+    def hurry(self) -> None:
+        """Somebody waits for what was submitted."""
+        with self._condition:
+            if self._queue:
+                self._hurry = True
+                self._condition.notify()
+
+    def take(self) -> list[tuple[Publication, StepSucceeded]]:
+        """What became durable since. Raises what stopped the thread (`StateError` for a disk that fails)."""
+        with self._condition:
+            if self._error is not None:
+                raise self._error
+            done = list(self._done)
+            self._done.clear()
+            self.pending -= len(done)
+        return done
+
+    def close(self) -> None:
+        """End the thread after what it is doing; what is queued stays unpublished and is recovered later."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while not self._queue and not self._closed:
+                    self._condition.wait()
+                if self._queue and not self._hurry and not self._closed:
+                    self._condition.wait_for(lambda: self._hurry or self._closed, LINGER)
+                if self._closed:
+                    return
+                batch = list(self._queue)
+                self._queue.clear()
+                self._hurry = False
+            try:
+                done = self._publish(batch)
+            except BaseException as error:  # noqa: BLE001 - raised again by `take`, in the caller's thread
+                with self._condition:
+                    self._error = error
+                self._wake()
+                return
+            with self._condition:
+                self._done.extend(done)
+            self._wake()
+
+    def _publish(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded]]:
+        files = self._files
+        finals = [final for item in batch for _, final, _ in item.moves] + [path for item in batch for path, _ in item.in_place]
+        staged = [staged for item in batch for staged, _, _ in item.moves]
+        if finals:
+            files.flush([*staged, *(path for item in batch for path, _ in item.in_place)])
+        journals = {id(item.journal): item.journal for item in batch}
+        intents = [item for item in batch if len(item.moves) > 1]
+        for item in intents:
+            item.journal.append((_intent(item),))
+        for journal in {id(item.journal): item.journal for item in intents}.values():
+            journal.flush()
+        for item in batch:
+            for source, final, _ in item.moves:
+                files.move(source, final)
+        if finals:
+            files.flush_folders(finals)
+        done = [(item, self._with_outputs(item)) for item in batch]
+        for key, journal in journals.items():
+            journal.append([success for item, success in done if id(item.journal) == key])
+            journal.flush()
+        for item in batch:
+            for path in item.discard:
+                files.remove(path)
+        return done
+
+    def _with_outputs(self, item: Publication) -> StepSucceeded:
+        return replace(item.success, outputs=artifacts(self._files, item.moves, item.in_place))
+
+
+def artifacts(
+    files: Files, moves: Iterable[tuple[str, str, str]], in_place: Iterable[tuple[str, str]]
+) -> tuple[Artifact, ...]:
+    """What stands at the final paths now, by output name."""
+    found = []
+    for path, name in (*((final, name) for _, final, name in moves), *in_place):
+        artifact = files.look(path)
+        if artifact is not None:
+            found.append(replace(artifact, name=name))
+    return tuple(found)
+
+
+def _intent(item: Publication) -> PublishIntended:
+    success = item.success
+    moves = tuple((source, final) for source, final, _ in item.moves)
+    names = [name for _, _, name in item.moves] + [name for _, name in item.in_place]
+    body = record(success) | {"names": names, "in_place": [path for path, _ in item.in_place]}
+    return PublishIntended(success.run_id, success.at, success.step, success.attempt, moves, body)

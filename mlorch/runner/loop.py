@@ -1,0 +1,281 @@
+"""The loop over many runs: opens partitions, fills the slots, waits for what happens, records it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mlorch.engine.fold import fold
+from mlorch.engine.outcome import exit_code_of
+from mlorch.engine.plan import consider_all, nothing_to_do
+from mlorch.model.attempt import AttemptDone
+from mlorch.model.errors import BusyError, ExitCode
+from mlorch.model.history import RunRecord, StepRecord
+from mlorch.model.states import RunState
+from mlorch.runner.commit import SharedJournal
+from mlorch.runner.recovery import recover
+from mlorch.runner.run import Ports, Run, RunFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mlorch.engine.consider import Considered
+    from mlorch.engine.context import Context
+    from mlorch.model.ports import Journal, Lock
+
+# How often a held lock is tried again, and how often a live view is drawn (seconds).
+LOCK_INTERVAL = 0.1
+TICK = 0.1
+
+
+class IfBusy(StrEnum):
+    """What to do when somebody else holds the lock."""
+
+    WAIT = "wait"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a command runs its jobs. `slots`: steps at once over all of them. `wait_timeout` in seconds."""
+
+    slots: int = 1
+    fail_fast: bool = False
+    if_busy: IfBusy = IfBusy.WAIT
+    wait_timeout: float | None = None
+    rerun_unsafe: bool = False
+    max_failures: int | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    """One partition that is wanted. `after` are the jobs that must have ended before, whatever came of them.
+
+    `open` makes the context (with what the journal says), `lock` and `journal` belong to the partition.
+    """
+
+    name: str
+    partition: str
+    open: Callable[[], tuple[Context, frozenset[str]]]
+    journal: Journal
+    lock: Lock
+    secrets: Callable[[], Mapping[str, str]]
+    facts: RunFacts = field(default_factory=RunFacts)
+    after: tuple[Job, ...] = ()
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a job: its run (without an id if nothing was to be done) and the exit code it alone gives."""
+
+    run: RunRecord
+    exit_code: int
+    considered: Mapping[str, Considered] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs jobs under one limit of slots. `stop` may be called from a signal handler."""
+
+    def __init__(self, ports: Ports, options: Options, new_run_id: Callable[[], str]) -> None:
+        self._ports = ports
+        self._options = options
+        self._new_run_id = new_run_id
+        self._active: list[tuple[Run, Job]] = []
+        self._busy: list[tuple[Job, Context, frozenset[str], float]] = []
+        self._stopped = 0
+        self._hurry = False
+        self._cancelled = False
+
+    def stop(self, signal: int) -> None:
+        """End what runs and start nothing more; called twice, hurry."""
+        self._hurry = self._hurry or bool(self._stopped)
+        self._stopped = signal
+        self._ports.executor.wake()
+
+    def run(self, jobs: Iterable[Job]) -> list[Outcome]:
+        """Bring every job to an end, in their order as far as slots and `after` allow. Raises `StateError`."""
+        todo = deque(jobs)
+        order = list(todo)
+        try:
+            while todo or self._active or self._busy:
+                self._open(todo)
+                self._start()
+                self._retire()
+                if self._active or self._busy:
+                    self._wait()
+        except BaseException:
+            self._abandon()
+            raise
+        return [job.outcome for job in order if job.outcome is not None]
+
+    def _open(self, todo: deque[Job]) -> None:
+        """Open further partitions while slots are free; those whose lock is held are tried again."""
+        if self._stopped or self._too_many_failures():
+            todo.clear()
+            for job, context, _, _ in self._busy:
+                self._end_without_run(job, context, RunState.CANCELLED, "cancelled")
+            self._busy.clear()
+            return
+        now = self._ports.clock.monotonic()
+        for item in list(self._busy):
+            job, context, forced, since = item
+            if job.lock.acquire(wait=0, note=self._note()):
+                self._busy.remove(item)
+                self._begin(job, context, forced)
+            elif self._options.wait_timeout is not None and now - since >= self._options.wait_timeout:
+                self._busy.remove(item)
+                self._give_up(job, context)
+        for _ in range(len(todo)):
+            if self._free() <= 0 or len(self._active) + len(self._busy) > 2 * self._options.slots + 8:
+                break
+            job = todo.popleft()
+            if any(other.outcome is None for other in job.after):
+                todo.append(job)
+                continue
+            self._open_one(job)
+
+    def _open_one(self, job: Job) -> None:
+        context, forced = job.open()
+        found = consider_all(context, forced)
+        cut_off = any(run.state is RunState.RUNNING for run in context.state.runs)
+        if not cut_off and nothing_to_do(found):
+            self._nothing(job, context, found)
+        elif job.lock.acquire(wait=0, note=self._note()):
+            self._begin(job, context, forced)
+        elif self._options.if_busy is IfBusy.WAIT:
+            self._ports.observer.note(f"waiting for {job.name} {job.partition}".rstrip() + f": held by {job.lock.holder()}")
+            self._busy.append((job, context, forced, self._ports.clock.monotonic()))
+        else:
+            self._give_up(job, context)
+
+    def _note(self) -> str:
+        return ""
+
+    def _nothing(self, job: Job, context: Context, found: Mapping[str, Considered]) -> None:
+        """Everything stands: no run, no record, no lock."""
+        record = RunRecord("", job.name, job.partition, RunState.SUCCEEDED, params=tuple(context.params.items()))
+        record.reason = "unchanged"
+        for step_id, considered in found.items():
+            if considered.state is not None:
+                step = StepRecord(step_id, considered.state, considered.reason.value, considered.detail)
+                checkpoint = context.state.checkpoints.get(step_id)
+                if checkpoint is not None:
+                    step.outputs, step.values, step.metrics = checkpoint.outputs, checkpoint.values, checkpoint.metrics
+                record.steps[step_id] = step
+        record.total = len(record.steps)
+        job.outcome = Outcome(record, 0, found)
+        job.journal.close()
+
+    def _give_up(self, job: Job, context: Context) -> None:
+        holder = job.lock.holder()
+        if self._options.if_busy is IfBusy.SKIP:
+            self._end_without_run(job, context, RunState.SKIPPED, f"busy: held by {holder}")
+            return
+        shown = f"{job.name} {job.partition}".rstrip()
+        raise BusyError(f"{shown} is busy: held by {holder}", "wait for it (--if-busy wait), or cancel that run")
+
+    def _end_without_run(self, job: Job, context: Context, state: RunState, reason: str) -> None:
+        record = RunRecord("", job.name, job.partition, state, reason, params=tuple(context.params.items()))
+        job.outcome = Outcome(record, exit_code_of(state))
+        job.journal.close()
+
+    def _begin(self, job: Job, context: Context, forced: frozenset[str]) -> None:
+        """Holding the lock: read again, recover, and start a run if there is still something to do."""
+        ports = self._ports
+        events = job.journal.open()
+        if len(events) != context.state.events:
+            context.state = fold(job.name, job.partition, events)
+        adoptable = recover(context.state, job.journal, context.files, ports.folders, ports.clock, ports.observer)
+        found = consider_all(context, forced)
+        if nothing_to_do(found):
+            job.lock.release()
+            self._nothing(job, context, found)
+            return
+        run = Run(
+            self._new_run_id(),
+            context,
+            SharedJournal(job.journal),
+            ports,
+            forced,
+            job.secrets(),
+            (job.lock.fileno(),),
+            job.facts,
+            self._options.fail_fast,
+            self._options.rerun_unsafe,
+            adoptable,
+        )
+        job.lock.annotate(run.run_id)
+        run.start()
+        self._active.append((run, job))
+
+    def _free(self) -> int:
+        return self._options.slots - sum(len(run.running) for run, _ in self._active)
+
+    def _too_many_failures(self) -> bool:
+        return self._options.max_failures is not None and self._failures > self._options.max_failures
+
+    def _start(self) -> None:
+        for run, _ in self._active:
+            free = self._free()
+            if self._stopped:
+                run.stop("cancel", self._stopped, hurry=self._hurry)
+            elif free > 0:
+                run.start_ready(free)
+        if any(run.starving for run, _ in self._active) and self._free() > 0:
+            self._ports.committer.hurry()
+
+    def _retire(self) -> None:
+        """Finish the runs whose steps have all ended, and give back their locks."""
+        for run, job in [item for item in self._active if item[0].finished]:
+            record = run.finish()
+            self._active.remove((run, job))
+            job.outcome = Outcome(record, record.exit_code or 0)
+            if record.state in (RunState.FAILED, RunState.TIMED_OUT):
+                self._failures += 1
+            for adopted in run.adoptable.values():
+                adopted.discard(run.context.files)
+            self._ports.executor.forget(job.lock.fileno())
+            job.lock.release()
+            job.journal.close()
+
+    _failures = 0
+
+    def _wait(self) -> None:
+        """Sleep until something happens; take in all of it."""
+        ports = self._ports
+        now = ports.clock.monotonic()
+        times = [at for run, _ in self._active if (at := run.next_timer()) is not None]
+        if self._busy:
+            times.append(now + LOCK_INTERVAL)
+        times.append(now + TICK)
+        ready = self._free() > 0 and any(run.queue for run, _ in self._active)
+        timeout = 0.0 if ready else max(0.0, min(times) - now)
+        by_token = {token: run for run, _ in self._active for token in run.running}
+        for event in ports.executor.poll(timeout):
+            if isinstance(event, AttemptDone):
+                owner = by_token.get(event.token.removesuffix("/check"))
+                if owner is not None:
+                    owner.ended(event)
+        for publication, success in ports.committer.take():
+            run = publication.owner
+            assert isinstance(run, Run)  # noqa: S101 - runs are the only owners
+            run.published(success)
+        now = ports.clock.monotonic()
+        for run, _ in self._active:
+            run.timers(now)
+        ports.observer.tick()
+
+    def _abandon(self) -> None:
+        """Something stops mlorch itself: end what runs; the journal says what was begun, and the next call recovers it."""
+        for run, job in self._active:
+            for token in list(run.running):
+                self._ports.executor.cancel(token)
+            job.journal.close()
+        self._ports.executor.close()
+
+
+__all__ = ["IfBusy", "Job", "Options", "Outcome", "Ports", "RunFacts", "Runner", "ExitCode"]

@@ -1,0 +1,499 @@
+"""One run: a partition of a pipeline, from its plan to its last record."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlorch.engine.consider import Considered, consider
+from mlorch.engine.fingerprint import fingerprint
+from mlorch.engine.fold import INTERRUPTED, apply
+from mlorch.engine.outcome import exit_code_of, run_state
+from mlorch.engine.plan import durations_of
+from mlorch.engine.graph import priorities
+from mlorch.engine.queue import ReadyQueue
+from mlorch.engine.retry import allowed, delay, in_words, retried, state_of
+from mlorch.lang.commands import CommandError
+from mlorch.lang.expressions import ExpressionError
+from mlorch.model import events as ev
+from mlorch.model.attempt import AttemptDone
+from mlorch.model.errors import ExitCode, SpecError
+from mlorch.model.spec import SideEffects
+from mlorch.model.states import Action, Reason, RunState, StepState
+from mlorch.model.times import iso_utc
+from mlorch.runner.attempts import (
+    METRICS,
+    STAGING,
+    Attempt,
+    AttemptError,
+    examine,
+    failed_check,
+    make_places,
+    prepare,
+    request_of,
+    text_of,
+    undo,
+)
+from mlorch.runner.commit import Committer, Publication, SharedJournal
+from mlorch.runner.recovery import Adoptable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta  # noqa: F401
+
+    from mlorch.engine.context import Context
+    from mlorch.model.attempt import AttemptRequest
+    from mlorch.model.history import RunRecord, StepRecord
+    from mlorch.model.ports import Clock, Executor, Journal, Observer, RunFolders
+    from mlorch.model.spec import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a run needs from outside."""
+
+    executor: Executor
+    folders: RunFolders
+    clock: Clock
+    observer: Observer
+    committer: Committer
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is recorded of a run beside its steps."""
+
+    selection: tuple[str, ...] = ()
+    git_commit: str = ""
+    git_dirty: bool = False
+    pid: int = 0
+    boot_id: str = ""
+    host: str = ""
+    spec: str = ""
+
+
+@dataclass(slots=True)
+class Run:
+    """The run of one partition while it goes on.
+
+    `start_ready` starts what may start, `ended` takes the end of an attempt, `published` that of a publication,
+    `timers` starts what has waited long enough. All of them append to the journal before they act.
+    """
+
+    run_id: str
+    context: Context
+    journal: SharedJournal
+    ports: Ports
+    forced: frozenset[str]
+    secrets: Mapping[str, str]
+    lends: tuple[int, ...]
+    facts: RunFacts
+    fail_fast: bool = False
+    rerun_unsafe: bool = False
+    adoptable: dict[str, Adoptable] = field(default_factory=dict)
+    queue: ReadyQueue = field(init=False)
+    running: dict[str, Attempt] = field(default_factory=dict)
+    publishing: dict[str, Attempt] = field(default_factory=dict)
+    waiting: list[tuple[float, str, int]] = field(default_factory=list)
+    deadline: float | None = None
+    stopped: str = ""
+    signal: int = 0
+    _stage_parents: set[str] = field(default_factory=set)
+    _attempts: dict[str, int] = field(default_factory=dict)
+    _random: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        context = self.context
+        ways = priorities(context.graph, durations_of(context.state))
+        self.queue = ReadyQueue(context.graph, context.selected, ways)
+
+    @property
+    def record(self) -> RunRecord:
+        """This run, as the journal has it so far."""
+        run = self.context.state.last_run
+        assert run is not None and run.run_id == self.run_id  # noqa: S101, PT018 - `start` wrote it
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Every selected step has ended."""
+        return not self.queue.left
+
+    @property
+    def starving(self) -> bool:
+        """Nothing is ready; what comes next waits for a publication."""
+        return not self.queue and bool(self.publishing)
+
+    def start(self) -> None:
+        """Record that the run begins."""
+        pipeline, clock = self.context.pipeline, self.ports.clock
+        started = ev.RunStarted(
+            self.run_id,
+            self._now(),
+            pipeline.name,
+            self.context.key,
+            tuple(self.context.params.items()),
+            self.facts.selection,
+            len(self.context.selected),
+            pipeline.digest,
+            self.facts.git_commit,
+            self.facts.git_dirty,
+            self.facts.pid,
+            self.facts.boot_id,
+            self.facts.host,
+        )
+        self.ports.folders.make(self.run_id, json.dumps(ev.record(started) | {"file": pipeline.file}, ensure_ascii=False, indent=1))
+        if self.facts.spec:
+            self.context.files.write_text(self.ports.folders.path(self.run_id, "", 0, "spec.yaml"), self.facts.spec)
+        self._append(started)
+        self.context.begin()
+        if pipeline.timeout is not None:
+            self.deadline = clock.monotonic() + pipeline.timeout
+        self.ports.observer.run_started(self.record, [s for s in self.context.graph.order if s in self.context.selected])
+
+    def start_ready(self, slots: int) -> int:
+        """Start up to `slots` ready steps; returns how many were started."""
+        requests: list[tuple[Attempt, AttemptRequest]] = []
+        events: list[ev.Event] = []
+        reused: list[str] = []
+        flush = False
+        while self.queue and (len(requests) < slots or slots <= 0 and not requests):
+            if self.stopped:
+                break
+            if slots <= 0:
+                break
+            step = self.context.by_id[self.queue.pop()]
+            considered = self._consider(step)
+            if considered.action is not Action.RUN:
+                self._without_attempt(step, considered, reused, events)
+                continue
+            started = self._attempt(step, considered)
+            if started is None:
+                continue
+            attempt, request, event = started
+            events.append(event)
+            flush = flush or bool(event.aside) or event.external
+            requests.append((attempt, request))
+        if reused:
+            events.append(ev.StepsReused(self.run_id, self._now(), tuple(reused)))
+        self._append(*events)
+        if flush:
+            self.journal.flush()
+        for attempt, request in requests:
+            make_places(self.context.files, attempt)
+            self.running[attempt.token] = attempt
+            self.ports.executor.submit(request)
+        return len(requests)
+
+    def _consider(self, step: Step) -> Considered:
+        try:
+            considered = consider(self.context, step, forced=step.id in self.forced)
+        except SpecError as error:
+            return Considered(Action.SKIP, Reason.NEVER_DONE, error.message, StepState.FAILED)
+        unfinished = step.id in self.context.state.unfinished
+        if step.side_effects is SideEffects.EXTERNAL and unfinished and not self.rerun_unsafe and step.id not in self.adoptable:
+            detail = "its last attempt may have had effects outside (side_effects: external): --rerun-unsafe runs it again"
+            return Considered(Action.SKIP, Reason.UNSAFE, detail, StepState.FAILED)
+        return considered
+
+    def _without_attempt(self, step: Step, considered: Considered, reused: list[str], events: list[ev.Event]) -> None:
+        state = considered.state or StepState.NOT_READY
+        if state is StepState.CACHED:
+            reused.append(step.id)
+        else:
+            events.append(ev.StepEnded(self.run_id, self._now(), step.id, state.value, considered.reason.value, considered.detail))
+        self._end(step, state)
+
+    def _end(self, step: Step, state: StepState) -> None:
+        self.context.settle(step.id, state)
+        self.queue.ended(step.id)
+        if self.fail_fast and (state.bad or state is StepState.BLOCKED):
+            self.stop("fail_fast")
+
+    def _attempt(self, step: Step, considered: Considered) -> tuple[Attempt, AttemptRequest, ev.AttemptStarted] | None:
+        """The attempt that comes next; None if it was adopted or could not be made."""
+        assessment = considered.assessment
+        assert assessment is not None  # noqa: S101 - a step that runs was assessed
+        number = self._attempts.get(step.id, 0) + 1
+        self._attempts[step.id] = number
+        digest = fingerprint(assessment.manifest or ())
+        attempt = prepare(self.context, step, assessment, self.run_id, number, digest)
+        if self._adopt(step, attempt, considered):
+            return None
+        try:
+            request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, self.lends)
+        except (ExpressionError, CommandError, SpecError) as error:
+            detail = getattr(error, "message", str(error))
+            self._append(ev.StepEnded(self.run_id, self._now(), step.id, "failed", considered.reason.value, detail))
+            self._end(step, StepState.FAILED)
+            return None
+        self._stage_parents.update(folder.rpartition("/")[0] for folder in attempt.staging)
+        event = ev.AttemptStarted(
+            self.run_id,
+            self._now(),
+            step.id,
+            number,
+            considered.reason.value,
+            considered.detail,
+            self._masked(command),
+            self.ports.folders.relative(request.log),
+            digest,
+            attempt.staging,
+            attempt.aside,
+            step.side_effects is SideEffects.EXTERNAL,
+        )
+        return attempt, request, event
+
+    def _adopt(self, step: Step, attempt: Attempt, considered: Considered) -> bool:
+        """Take over what an interrupted run's attempt left, if it ended well and nothing has changed since."""
+        old = self.adoptable.pop(step.id, None)
+        if old is None:
+            return False
+        if old.record.fingerprint != attempt.fingerprint or considered.reason is Reason.FORCED:
+            old.discard(self.context.files)
+            return False
+        attempt.folder, attempt.folder_number = old.run_id, old.record.number
+        attempt.staging, attempt.aside = old.record.staging, old.record.aside
+        for output, folder in zip(attempt.outputs, attempt.staging, strict=True):
+            if attempt.staged[output.name] != output.path:
+                attempt.staged[output.name] = f"{folder}/{output.path.rpartition('/')[2]}"
+        self._stage_parents.update(folder.rpartition("/")[0] for folder in attempt.staging)
+        detail = f"adopted from run {old.run_id}, which was cut off"
+        event = ev.AttemptStarted(
+            self.run_id, self._now(), step.id, attempt.number, Reason.INTERRUPTED.value, detail, old.record.command,
+            old.record.log, attempt.fingerprint, attempt.staging, attempt.aside, old.record.external,
+        )  # fmt: skip
+        self._append(event)
+        self.running[attempt.token] = attempt
+        self.ended(AttemptDone(attempt.token, old.done.cause, old.done.exit_code, duration_s=old.done.duration_s,
+                               peak_rss_bytes=old.done.peak_rss_bytes, cpu_s=old.done.cpu_s, started_at=old.done.started_at))  # fmt: skip
+        return True
+
+    def ended(self, done: AttemptDone) -> None:
+        """An attempt, or one of its check commands, ended."""
+        token = done.token.removesuffix("/check")
+        attempt = self.running[token]
+        try:
+            if token != done.token:
+                self._check_ended(attempt, done)
+            elif done.exit_code == 0 and done.cause == "exit":
+                attempt.done = done
+                examine(self.context, attempt, self.ports.folders, self.secrets)
+            else:
+                self._failed(attempt, done, state_of(done), done.cause, in_words(done, attempt.step))
+                return
+            if self._next_check(attempt):
+                return
+        except AttemptError as error:
+            self._failed(attempt, attempt.done or done, StepState.FAILED, error.cause, error.message)
+            return
+        self._publish(attempt)
+
+    def _check_ended(self, attempt: Attempt, done: AttemptDone) -> None:
+        check = attempt.checks_left.pop(0)
+        if done.cause == "cancelled":
+            raise AttemptError("check", "cancelled while its checks ran")
+        if done.exit_code != 0 or done.cause != "exit":
+            command = check.run if isinstance(check.run, str) else " ".join(check.run)
+            failed_check(attempt, check, f"the check `{command}` failed: {in_words(done, attempt.step)}")
+
+    def _next_check(self, attempt: Attempt) -> bool:
+        if not attempt.checks_left:
+            return False
+        try:
+            request, _ = request_of(
+                self.context, attempt, self.ports.folders, self.secrets, self.lends, check=attempt.checks_left[0]
+            )
+        except (ExpressionError, CommandError) as error:
+            raise AttemptError("check", str(error)) from error
+        self.ports.executor.submit(request)
+        return True
+
+    def _publish(self, attempt: Attempt) -> None:
+        del self.running[attempt.token]
+        done = attempt.done
+        assert done is not None  # noqa: S101 - `ended` set it
+        moves = []
+        in_place = []
+        for output in attempt.outputs:
+            staged = attempt.staged[output.name]
+            if staged == output.path:
+                in_place.append((output.path, output.name))
+            else:
+                moves.append((staged, output.path, output.name))
+        success = ev.StepSucceeded(
+            self.run_id,
+            self._now(),
+            attempt.step.id,
+            attempt.number,
+            attempt.fingerprint,
+            attempt.manifest,
+            (),
+            json.dumps(attempt.values, ensure_ascii=False),
+            json.dumps(attempt.metrics or {}, ensure_ascii=False),
+            0,
+            done.duration_s,
+            done.peak_rss_bytes,
+            done.cpu_s,
+            detail="; ".join(attempt.warnings),
+            started_at=done.started_at,
+        )
+        self.publishing[attempt.token] = attempt
+        self.ports.committer.submit(
+            Publication(self, self.journal, tuple(moves), tuple(in_place), success, attempt.staging)
+        )
+
+    def published(self, success: ev.StepSucceeded) -> None:
+        """A publication became durable: the step is done."""
+        attempt = self.publishing.pop(f"{self.run_id}/{success.step}/{success.attempt}")
+        self._apply(success)
+        self._end(attempt.step, StepState.SUCCEEDED)
+        self._remove_temps(attempt.step)
+
+    def _failed(self, attempt: Attempt, done: AttemptDone, state: StepState, cause: str, detail: str) -> None:
+        """An attempt ended without its result: undo, record, and let another one follow or not."""
+        step = attempt.step
+        del self.running[attempt.token]
+        undo(self.context.files, attempt)
+        if self.stopped == "timeout" and state is StepState.CANCELLED:
+            detail = "cancelled: the run timed out"
+        again = (
+            not self.stopped
+            and step.side_effects is not SideEffects.EXTERNAL
+            and retried(step.retry, attempt.number, state, done)
+        )
+        tolerated = not again and state in (StepState.FAILED, StepState.TIMED_OUT) and allowed(step, done)
+        wait = delay(step.retry, attempt.number, self._random.random()) if again else 0.0
+        event = ev.AttemptEnded(
+            self.run_id,
+            self._now(),
+            step.id,
+            attempt.number,
+            (StepState.WARNING if tolerated else state).value,
+            cause,
+            self._masked(detail),
+            done.exit_code,
+            done.signal,
+            done.duration_s,
+            done.peak_rss_bytes,
+            done.cpu_s,
+            self._later(wait) if again else "",
+        )
+        self._append(event)
+        if again:
+            self.waiting.append((self.ports.clock.monotonic() + wait, step.id, attempt.number))
+        else:
+            self._end(step, StepState.WARNING if tolerated else state)
+
+    def _remove_temps(self, step: Step) -> None:
+        """Remove `temp` outputs whose last reader is done; those of a reader that failed are kept for the next run."""
+        context = self.context
+        for need in (step.id, *context.graph.needs[step.id]):
+            owner = context.by_id[need]
+            readers = context.graph.readers[need]
+            if not readers or any(context.states.get(r) not in (StepState.SUCCEEDED, StepState.CACHED) for r in readers):
+                continue
+            for output in context.outputs(owner):
+                if output.temp and output.path not in context.state.removed:
+                    self._append(ev.OutputRemoved(self.run_id, self._now(), owner.id, output.path))
+                    context.files.remove(output.path)
+
+    def timers(self, now: float) -> None:
+        """Make ready what waited for its next attempt; end the run that took too long."""
+        if self.deadline is not None and now >= self.deadline and not self.stopped:
+            self.stop("timeout")
+        if not self.waiting:
+            return
+        for item in [item for item in self.waiting if item[0] <= now]:
+            self.waiting.remove(item)
+            self.queue.push(item[1])
+
+    def next_timer(self) -> float | None:
+        """When `timers` has something to do, by the monotonic clock."""
+        times = [at for at, _, _ in self.waiting]
+        if self.deadline is not None and not self.stopped:
+            times.append(self.deadline)
+        return min(times, default=None)
+
+    def stop(self, why: str, signal: int = 0, *, hurry: bool = False) -> None:
+        """Start nothing more. `fail_fast` lets what runs end by itself; `cancel` and `timeout` end it."""
+        if why != "fail_fast" or not self.stopped:
+            self.stopped = why
+            self.signal = signal or self.signal
+        if why != "fail_fast":
+            for token in list(self.running):
+                self.ports.executor.cancel(token, hurry=hurry)
+        self._cancel_unstarted()
+
+    def _cancel_unstarted(self) -> None:
+        """What has not started ends here, and all that waits for it."""
+        words = {"fail_fast": "another step failed (--fail-fast)", "timeout": "the run timed out", "cancel": "cancelled"}
+        events: list[ev.Event] = []
+        for _, step_id, _ in self.waiting:
+            self.queue.push(step_id)
+        self.waiting.clear()
+        while ready := self.queue.drain():
+            for step_id in ready:
+                self.context.settle(step_id, StepState.CANCELLED)
+                self.queue.ended(step_id)
+                events.append(
+                    ev.StepEnded(self.run_id, self._now(), step_id, "cancelled", Reason.CANCELLED.value, words[self.stopped])
+                )
+        self._append(*events)
+
+    def finish(self) -> RunRecord:
+        """Record how the run ended; no staging folder of it is left."""
+        for parent in sorted(self._stage_parents):
+            self.context.files.remove(parent)
+        state = run_state(step.state for step in self.record.steps.values())
+        code = exit_code_of(state)
+        if self.stopped == "timeout":
+            state, code = RunState.TIMED_OUT, int(ExitCode.TIMED_OUT)
+        elif self.stopped == "cancel" and state is not RunState.SUCCEEDED:
+            state = RunState.CANCELLED
+            code = 128 + self.signal if self.signal else int(ExitCode.CANCELLED)
+        self._append(ev.RunEnded(self.run_id, self._now(), state.value, code, self._why(state)))
+        self.journal.flush()
+        self.ports.observer.run_ended(self.record)
+        return self.record
+
+    def _why(self, state: RunState) -> str:
+        if state is RunState.SUCCEEDED:
+            return ""
+        for step in self.record.steps.values():
+            if step.state.bad or step.state is StepState.NOT_READY:
+                return f"{step.id}: {step.detail}" if step.detail else step.id
+        return {"timeout": "the run timed out", "cancel": "cancelled"}.get(self.stopped, "")
+
+    def _append(self, *events: ev.Event) -> None:
+        if events:
+            self.journal.append(events)
+            for event in events:
+                self._apply(event)
+
+    def _apply(self, event: ev.Event) -> None:
+        apply(self.context.state, event)
+        step_id = getattr(event, "step", None)
+        if step_id is not None and step_id in self.record.steps:
+            self._tell(self.record.steps[step_id])
+        elif isinstance(event, ev.StepsReused):
+            for reused in event.steps:
+                self._tell(self.record.steps[reused])
+
+    def _tell(self, step: StepRecord) -> None:
+        self.ports.observer.step_changed(self.record, step)
+
+    def _masked(self, text: str) -> str:
+        for value in self.secrets.values():
+            text = text.replace(value, "***")
+        return text
+
+    def _now(self) -> str:
+        return iso_utc(self.ports.clock.wall())
+
+    def _later(self, seconds: float) -> str:
+        from datetime import timedelta
+
+        return iso_utc(self.ports.clock.wall() + timedelta(seconds=seconds))
