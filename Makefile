@@ -1,0 +1,63 @@
+# `make demo` shows mlorch on real data; `make test` and `make lint` are what CI runs. All of it stays in .venv and data/.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+# Say `make demo PYTHON=/path/to/python3.12` to choose; otherwise the first that is new enough.
+PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.13 python3.12 python3.11,$(PYTHON))
+VENV := .venv
+BIN := $(VENV)/bin
+MLORCH := $(BIN)/mlorch
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+FEATURES_FROM := 2013-01-01
+FEATURES_TO := 2013-01-21
+PREDICT_FROM := 2013-01-22
+PREDICT_TO := 2013-01-28
+
+help:
+	@echo 'make demo   three pipelines on four weeks of flights; again: nothing is done twice'
+	@echo 'make test   all tests'
+	@echo 'make lint   style and types'
+	@echo 'make bench  how fast, held against other tools'
+	@echo 'make clean  forget the environment, the data and the state of the demo'
+
+demo: $(VENV)/.demo
+	@$(BIN)/python pipelines/flights/deliver.py --from $(FEATURES_FROM) --to $(PREDICT_TO)
+	$(MLORCH) backfill flights_features --from $(FEATURES_FROM) --to $(FEATURES_TO) --only missing,failed,stale --yes
+	$(MLORCH) run delay_model
+	$(MLORCH) backfill delay_predictions --from $(PREDICT_FROM) --to $(PREDICT_TO) --only missing,failed,stale --with-upstream --yes
+	$(MLORCH) status
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+clean:
+	rm -rf $(VENV) data .mlorch
+
+# The stamps make the second call instant; a changed pyproject.toml makes them old.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo 'Installing mlorch and what the flights pipelines use into $(VENV) (once, a minute or two)'
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo 'Installing mlorch and the tools of its developers into $(VENV) (once, a minute or two)'
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    exec "$$python" -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo 'mlorch needs Python 3.11 or later, tried: $(PYTHONS). Say which: make PYTHON=/path/to/python3.12 ...' >&2; \
+	exit 1
