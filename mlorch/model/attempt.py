@@ -10,11 +10,13 @@ from typing import TypeAlias
 class AttemptRequest:
     """What an executor needs to run one attempt. All paths are absolute.
 
-    `token` is unique over all runs (`RUN_ID/STEP/ATTEMPT`). `env` is added to the environment that steps inherit.
-    `log` is created by the executor; stdout and stderr both go there, at most about `log_limit` bytes (head and tail stay).
-    `record` is a file to which the executor appends, as JSON lines, the start and the end of the attempt, before it tells
-    anybody. `lends` are descriptors that stay open in the step's processes (locks). `masks` are byte strings to be
-    replaced by `***` in the log. `timeout`, `grace` and `heartbeat` are seconds (`None`: no bound).
+    `token` is unique over all runs (`RUN_ID/STEP/ATTEMPT`). `env` is added to the environment that steps inherit, after
+    the variables named in `unset` were taken out of it. What the step leaves running is found by the `MLORCH_RUN_ID`,
+    `MLORCH_STEP` and `MLORCH_ATTEMPT` in `env`. `log` is created by the executor; stdout and stderr both go there, at most
+    about `log_limit` bytes (head and tail stay). `record` is a file to which the executor appends, as JSON lines, the start
+    and the end of the attempt, before it tells anybody. `lends` are descriptors that stay open in the step's processes
+    (locks); they must stay open until the attempt has ended. `masks` are byte strings to be replaced by `***` in the log.
+    `timeout`, `grace` and `heartbeat` are seconds (`None`: no bound).
     """
 
     token: str
@@ -29,6 +31,7 @@ class AttemptRequest:
     heartbeat: float | None = None
     lends: tuple[int, ...] = ()
     masks: tuple[bytes, ...] = ()
+    unset: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,11 @@ class AttemptDone:
     """How an attempt ended.
 
     Exactly one of `exit_code`, `signal` and `spawn_error` tells: a status from 0 to 255, a name such as `SIGKILL`, or why the
-    command could not be started (`errno` then says which). `cause` is `exit`, `signal`, `timeout`, `heartbeat`, `oom`,
-    `cancelled` or `spawn`. `started_at`, `ended_at`: ISO 8601 UTC; `duration_s` by the monotonic clock; `peak_rss_bytes` and
-    `cpu_s` (user and system) of the process and its waited-for children.
+    command could not be started (`errno` then says which). `cause` is `exit`, `signal`, `timeout`, `heartbeat`, `oom`
+    (memory ran out: a `SIGKILL`, or the 137 that a shell makes of it), `cancelled`, `spawn` or `lost` (who watched the
+    process died first: nothing tells but what that one could still say in `spawn_error`; no process of the attempt lives). `started_at`, `ended_at`: ISO
+    8601 UTC; `duration_s` by the monotonic clock; `peak_rss_bytes` and `cpu_s` (user and system) of the process and its
+    waited-for children. `record_error` says why the attempt could not be written to its record, "" when it stands there.
     """
 
     token: str
@@ -62,6 +67,7 @@ class AttemptDone:
     duration_s: float = 0.0
     peak_rss_bytes: int = 0
     cpu_s: float = 0.0
+    record_error: str = ""
 
 
 ExecutorEvent: TypeAlias = AttemptRunning | AttemptDone

@@ -1,0 +1,1 @@
+"""Where attempts run. The supervisor imports this package without site-packages: nothing but text may stand here."""
