@@ -14,8 +14,11 @@ import io
 import os
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 FIRST, LAST = date(2013, 1, 1), date(2013, 12, 31)
 

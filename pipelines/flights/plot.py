@@ -10,11 +10,11 @@ import os
 import matplotlib as mpl
 import polars as pl
 
-mpl.use("Agg")
+mpl.use("Agg")  # no screen: chosen before pyplot is imported
 
-import matplotlib.pyplot as plt  # noqa: E402  after the choice of a back end without a screen
-from sklearn.calibration import calibration_curve  # noqa: E402
-from sklearn.metrics import roc_auc_score, roc_curve  # noqa: E402
+import matplotlib.pyplot as plt
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score, roc_curve
 
 
 def main() -> None:
@@ -33,8 +33,8 @@ def main() -> None:
     for axes in (left, right):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
         axes.legend(loc="lower right")
-    first, last = scores["date"].min(), scores["date"].max()
-    figure.suptitle(f"{scores.height} flights, {first} to {last}, not seen in training")
+    days = scores["date"].unique().sort().to_list()
+    figure.suptitle(f"{scores.height} flights, {days[0]} to {days[-1]}, not seen in training")
     figure.savefig(os.environ["MLORCH_OUTPUT_PLOT"], format="png", dpi=120, metadata={"Software": None})
 
 

@@ -7,16 +7,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import polars as pl
 import pytest
 from clean import COLUMNS, clean
 from features import PLANES_COLUMNS, WEATHER_COLUMNS, build
 from polars.testing import assert_frame_equal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCRIPTS = Path(__file__).parents[2] / "pipelines" / "flights"
 OUTCOMES = {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
