@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlorch.model.status import Health, PartitionHealth
-from mlorch.views.plain import counts_text, fresh_text
+from mlorch.views.plain import backfill_total, counts_text, fresh_text
 from mlorch.views.rows import partition_counts
 from mlorch.views.tables import DIM, table
 from mlorch.views.text import GLYPHS, STYLES, ago, count, one_line, visible, words
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from mlorch.model.status import PipelineStatus
+    from mlorch.model.status import BackfillRow, PipelineStatus
 
 HEALTH_STYLES = {
     Health.OK: "green",
@@ -165,3 +165,35 @@ def legend(pipelines: Sequence[PipelineStatus]) -> Text:
             text.append(glyph, style)
             text.append(f" {where.value}", DIM)
     return text
+
+
+_RUN_CELLS = {
+    "succeeded": PartitionHealth.DONE,
+    "done": PartitionHealth.DONE,
+    "cached": PartitionHealth.DONE,
+    "missing": PartitionHealth.MISSING,
+    "stale": PartitionHealth.STALE,
+    "running": PartitionHealth.RUNNING,
+    "incomplete": PartitionHealth.STALE,
+    "not_ready": PartitionHealth.MISSING,
+    "skipped": PartitionHealth.MISSING,
+    "cancelled": PartitionHealth.MISSING,
+}
+_GROUPS = {19: 10, 14: 10, 10: 7, 8: 4, 7: 4}
+
+
+def backfill_view(rows: Sequence[BackfillRow], width: int = 62) -> RenderableType:
+    """A calendar of what became of the partitions: a line a month (or day, or year), and counts below."""
+    lines: dict[tuple[str, str], Text] = {}
+    for row in rows:
+        label = row.key.split(",", 1)[0]
+        time = label[: _GROUPS.get(len(label), 0)] if label[:4].isdigit() else ""
+        text = lines.setdefault((row.pipeline, time), Text(overflow="fold"))
+        text.append(*CELLS[_RUN_CELLS.get(row.state, PartitionHealth.FAILED)])
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(max_width=width, overflow="fold")
+    several = len({pipeline for pipeline, _ in lines}) > 1
+    for (pipeline, time), text in lines.items():
+        grid.add_row(Text(" ".join(part for part in (pipeline if several else "", time) if part), DIM), text)
+    return Group(grid, Text(backfill_total(rows)))

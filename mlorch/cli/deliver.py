@@ -1,0 +1,271 @@
+"""What is shown of runs: while they go on, and when they are over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mlorch.cli.contract import BackfillObserver, BackfillOutcome, Outcome, Session
+    from mlorch.cli.options import BackfillOptions, GlobalOptions, RunOptions
+    from mlorch.cli.terminal import Terminal
+    from mlorch.model.history import RunRecord, StepRecord
+    from mlorch.model.status import BackfillRow
+    from mlorch.views.rows import Row
+
+FAILURES_SHOWN = 3
+ASK_FROM = 50
+_IN_FULL = 3
+
+
+class LateLive:
+    """A live view that is made when there is something to see: `rich` is slow to import, and often nothing is to be done."""
+
+    def __init__(self, terminal: Terminal, confirm: Callable[[Sequence[BackfillRow]], bool] | None) -> None:
+        self._terminal = terminal
+        self._confirm = confirm
+        self._view: BackfillObserver | None = None
+
+    @property
+    def _ready(self) -> BackfillObserver:
+        if self._view is None:
+            from time import monotonic
+
+            from mlorch.views.live import LiveObserver
+
+            self._view = LiveObserver(self._terminal.console(), self._terminal.tail, monotonic, self._confirm)
+        return self._view
+
+    def planned(self, rows: Sequence[BackfillRow]) -> bool:
+        """Say what is about to be done, perhaps ask."""
+        return self._ready.planned(rows)
+
+    def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
+        """From here on there is something to see."""
+        self._ready.run_started(run, order)
+
+    def step_changed(self, run: RunRecord, step: StepRecord) -> None:
+        """Pass it on."""
+        self._ready.step_changed(run, step)
+
+    def run_ended(self, run: RunRecord) -> None:
+        """Pass it on."""
+        self._ready.run_ended(run)
+
+    def note(self, message: str) -> None:
+        """Before the view is there, a plain line does."""
+        if self._view is None:
+            from mlorch.views.text import one_line
+
+            self._terminal.warn(f"· {one_line(message)}")
+        else:
+            self._view.note(message)
+
+    def tick(self) -> None:
+        """Only what is there can be redrawn."""
+        if self._view is not None:
+            self._view.tick()
+
+    def close(self) -> None:
+        """Only what is there can be closed."""
+        if self._view is not None:
+            self._view.close()
+
+
+def observer_for(terminal: Terminal, session: Session, *, ask: bool = False, dry_run: bool = False) -> BackfillObserver:
+    """The observer that fits where output goes."""
+    from mlorch.views.lines import LineObserver, QuietObserver
+
+    if terminal.json or terminal.options.quiet or dry_run:
+        return QuietObserver(terminal.warn)
+    if terminal.github:
+        import secrets
+
+        from mlorch.views.github import GithubObserver
+
+        return GithubObserver(terminal.raw, terminal.tail, lambda: secrets.token_hex(16), session.place)
+    if terminal.live:
+        return LateLive(terminal, (lambda rows: _confirmed(terminal, rows)) if ask else None)
+    return LineObserver(terminal.say, terminal.warn, verbose=terminal.options.verbose)
+
+
+def _confirmed(terminal: Terminal, rows: Sequence[BackfillRow]) -> bool:
+    """Ask before very many partitions, where somebody can answer."""
+    import sys
+
+    from mlorch.cli.terminal import is_terminal
+
+    wanted = sum(row.action == "run" for row in rows)
+    if wanted < ASK_FROM or not is_terminal(sys.stdin):
+        return True
+    from mlorch.views.tables import backfill_table
+
+    terminal.show(backfill_table(rows))
+    try:
+        answer = input(f"Run {wanted:,} partitions? [Y/n] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("", "y", "yes")
+
+
+def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options: RunOptions) -> int:
+    """What came of `run`; returns its exit code."""
+    from mlorch.views.rows import idle_row, run_row
+
+    for note in outcome.notes:
+        terminal.warn(note)
+    idle = [idle_row(plan) for plan in outcome.idle]
+    ended = [run_row(run, session.state_folder) for run in outcome.runs]
+    if terminal.json:
+        from mlorch.views.json_ import diagnostics
+
+        terminal.document(outcome.exit_code, {"runs": idle + ended}, diagnostics(session.diagnostics))
+        return outcome.exit_code
+    if not terminal.options.quiet:
+        for row in idle:
+            _idle_line(terminal, row)
+        _summary(terminal, ended)
+    if terminal.github:
+        from mlorch.views.github import summary
+
+        terminal.append_summary(summary(idle + ended))
+    show_failures(terminal, outcome.runs, options.params)
+    return outcome.exit_code
+
+
+def _idle_line(terminal: Terminal, row: Row) -> None:
+    """Written by hand: the most frequent end of a run must not wait for a library of tables."""
+    from mlorch.views.plain import run_line
+
+    line = run_line(row)
+    if terminal.table:
+        line = f"\x1b[32m✓\x1b[0m {line}" if terminal.options.color else f"✓ {line}"
+    terminal.say(line)
+
+
+def _summary(terminal: Terminal, rows: Sequence[Row]) -> None:
+    if terminal.table and rows:
+        from mlorch.views.tables import heading, run_table
+
+        if len(rows) <= _IN_FULL:
+            width = terminal.width
+            terminal.show(*(run_table(row, width) for row in rows))
+        else:
+            terminal.show(*(heading(row) for row in rows))
+        return
+    from mlorch.views.plain import run_line
+
+    terminal.lines(run_line(row) for row in rows)
+
+
+def show_failures(terminal: Terminal, runs: Sequence[RunRecord], params: Sequence[tuple[str, str]]) -> None:
+    """Panels of the first failures, and for each run the command that goes on."""
+    from mlorch.views.failure import continue_command, failures
+
+    shown = 0
+    commands = []
+    for run in runs:
+        bad = sum(step.state.bad for step in run.steps.values())
+        if not bad:
+            continue
+        for found in failures(run, terminal.tail, terminal.shown_path, FAILURES_SHOWN - shown):
+            shown += 1
+            _show_failure(terminal, found)
+        commands.append(continue_command(run.pipeline, run.partition, params, leading_options(terminal.options)))
+    if not commands:
+        return
+    tell = terminal.warn if terminal.options.quiet or terminal.json else terminal.raw
+    total = sum(step.state.bad for run in runs for step in run.steps.values())
+    if total > shown:
+        tell(f"… and {total - shown:,} more that failed: mlorch show RUN")
+    tell("When that is mended, go on with:")
+    for line in commands[:FAILURES_SHOWN]:
+        tell(f"  {line}")
+    if len(commands) > FAILURES_SHOWN:
+        tell(f"  … and {len(commands) - FAILURES_SHOWN:,} more partitions")
+
+
+def _show_failure(terminal: Terminal, found: object) -> None:
+    from mlorch.views.failure import Failure, failure_lines, failure_panel
+
+    if not isinstance(found, Failure):
+        return
+    if terminal.table:
+        terminal.show(failure_panel(found), error=terminal.options.quiet)
+    elif terminal.options.quiet:
+        for line in failure_lines(found):
+            terminal.warn(line)
+    else:
+        terminal.lines(failure_lines(found))
+
+
+def leading_options(options: GlobalOptions) -> list[str]:
+    """The global options that a command to paste must repeat."""
+    words = []
+    if options.project:
+        words += ["--project", options.project]
+    if options.profile:
+        words += ["--profile", options.profile]
+    return words
+
+
+def show_backfill(terminal: Terminal, session: Session, outcome: BackfillOutcome, options: BackfillOptions) -> int:
+    """What came of `backfill`; returns its exit code."""
+    from mlorch.views.rows import backfill_counts, backfill_row
+
+    for note in outcome.notes:
+        terminal.warn(note)
+    if terminal.json:
+        from mlorch.views.json_ import diagnostics
+
+        data = {
+            "partitions": [backfill_row(row) for row in outcome.rows],
+            "counts": backfill_counts(outcome.rows),
+        }
+        terminal.document(outcome.exit_code, data, diagnostics(session.diagnostics))
+        return outcome.exit_code
+    if not terminal.options.quiet:
+        _backfill_summary(terminal, outcome, options)
+    if terminal.github:
+        from mlorch.views.github import summary
+        from mlorch.views.rows import run_row
+
+        terminal.append_summary(summary([run_row(run, session.state_folder) for run in outcome.runs]))
+    show_failures(terminal, outcome.runs, options.params)
+    return outcome.exit_code
+
+
+def _backfill_summary(terminal: Terminal, outcome: BackfillOutcome, options: BackfillOptions) -> None:
+    from mlorch.views.plain import backfill_lines, backfill_total
+
+    if terminal.table:
+        from mlorch.views.status import backfill_view
+        from mlorch.views.tables import backfill_table
+
+        if options.dry_run:
+            terminal.show(backfill_table(outcome.rows))
+        terminal.show(backfill_view(outcome.rows))
+    else:
+        if options.dry_run or terminal.options.verbose:
+            terminal.lines(backfill_lines(outcome.rows))
+        terminal.say(backfill_total(outcome.rows))
+    if outcome.stale:
+        from mlorch.views.text import count
+
+        terminal.say(f"{count(outcome.stale, 'partition')} stale; to run these too:")
+        terminal.paste(stale_command(options, leading_options(terminal.options)))
+
+
+def stale_command(options: BackfillOptions, leading: Sequence[str]) -> str:
+    """The backfill of the same range that takes what is stale."""
+    import shlex
+
+    words = ["mlorch", *leading, "backfill", options.pipeline]
+    for name, value in (("--from", options.first), ("--to", options.last)):
+        words += [name, value] if value else []
+    words += ["--last", str(options.newest)] if options.newest else []
+    for key in options.partitions:
+        words += ["-p", key]
+    words += ["--only", "stale"]
+    return " ".join(shlex.quote(word) for word in words)

@@ -1,0 +1,104 @@
+"""The `mlorch` command: from the words of the command line to an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from mlorch.cli.catalogue import COMMANDS, OUTPUTS, overview, settle, wanted_output
+from mlorch.cli.terminal import Terminal, finish_streams, output_trouble, prepare_streams
+
+if TYPE_CHECKING:
+    from mlorch.cli.options import GlobalOptions
+
+_COMPLETE = "_MLORCH_COMPLETE"
+
+
+def main() -> NoReturn:
+    """The console script. Ends the process with the exit code of docs/cli.md."""
+    prepare_streams()
+    code = invoke(sys.argv[1:])
+    finish_streams()
+    trouble = output_trouble()
+    if trouble:
+        # Whoever reads the output got less than all of it, and must hear of that.
+        print(f"error: {trouble}", file=sys.stderr)
+        code = code or 9
+    sys.exit(code)
+
+
+def invoke(argv: list[str]) -> int:
+    """Run one command line; returns its exit code."""
+    argv = settle(argv)
+    if os.environ.get(_COMPLETE):
+        return _complete()
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        return _help(argv[1:])
+    if argv[0] == "--version" or argv == ["version"]:
+        from mlorch import __version__
+
+        sys.stdout.write(f"mlorch {__version__}\n")
+        return 0
+    return _dispatch(argv)
+
+
+def _help(topics: list[str]) -> int:
+    """`mlorch help run` is `mlorch run --help`."""
+    if topics and topics[0] in COMMANDS:
+        return _dispatch([topics[0], "--help"])
+    Terminal("help", _options([])).raw(overview().rstrip("\n"))
+    return 0
+
+
+def _dispatch(argv: list[str]) -> int:
+    from mlorch.cli import errors
+
+    name, rest = argv[0], argv[1:]
+    early = Terminal(name if name in COMMANDS else "", _options(argv))
+    if name not in COMMANDS:
+        return errors.usage(early, *_unknown(name))
+    try:
+        from mlorch.cli.app import WrongUsage, load
+
+        command = load(name)
+        try:
+            return int(command.main(rest, prog_name=f"mlorch {name}", standalone_mode=False) or 0)
+        except WrongUsage as wrong:
+            return errors.usage(early, _worded(wrong), f"mlorch {name} --help says what it takes")
+    except KeyboardInterrupt:
+        return 128 + 2
+    except Exception as error:  # noqa: BLE001 - also what breaks while a command is being loaded is a bug of ours
+        return errors.bug(early, error)
+
+
+def _worded(wrong: Exception) -> str:
+    """The parser's message in our manner: no capital, no full stop."""
+    text = str(wrong.format_message()) if hasattr(wrong, "format_message") else str(wrong)
+    text = text.strip().rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _unknown(name: str) -> tuple[str, str]:
+    from difflib import get_close_matches
+
+    if name.startswith("-"):
+        return f"no such option: {name}", "mlorch --help lists the commands and what all of them take"
+    near = get_close_matches(name, COMMANDS, n=1)
+    meant = f"did you mean `mlorch {near[0]}`? " if near else ""
+    return f"there is no command `{name}`", f"{meant}mlorch --help lists the commands"
+
+
+def _options(argv: list[str]) -> GlobalOptions:
+    """What can be told of the global options before, or without, a parser."""
+    from mlorch.cli.globals import resolve
+
+    output = wanted_output(argv)
+    return resolve({"output": output if output in OUTPUTS else "", "no_color": "--no-color" in argv})
+
+
+def _complete() -> int:
+    from mlorch.cli.app import group
+
+    group().main(sys.argv[1:], prog_name="mlorch", complete_var=_COMPLETE)
+    return 0
