@@ -31,7 +31,8 @@ ARROWS: dict[str, frozenset[str]] = {
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
 }
-TOUCH_THE_WORLD = frozenset({"world", "executors", "cli"})
+# `session` is the wiring of `cli` in a room of its own: it hands the environment and paths of the process to the ports.
+TOUCH_THE_WORLD = frozenset({"world", "executors", "session", "cli"})
 STANDARD_LIBRARY_ONLY = frozenset({"model"})
 
 # The version is a plain string in mlorch/__init__.py, for everyone.
