@@ -288,7 +288,10 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What all pipelines share. `roots` maps a name to an absolute folder outside the project."""
+    """What all pipelines share. `roots` maps a name to an absolute folder outside the project.
+
+    `defaults` holds the step keys that are merged under every step, as JSON text ("" for none).
+    """
 
     pipelines: tuple[str, ...] = ("pipelines/*.yaml", "pipelines/*.yml")
     state: str = ".mlorch"
@@ -301,3 +304,4 @@ class Project:
     allow_network_state: bool = False
     file: str = ""
     digest: str = ""
+    defaults: str = ""

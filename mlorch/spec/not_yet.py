@@ -1,0 +1,51 @@
+"""Keys that are read and checked for shape, but whose work is not built yet.
+
+Using one is an error: a key that is silently ignored would be worse. Removing a row switches its key on.
+"""
+
+from __future__ import annotations
+
+TOP: dict[str, str] = {
+    "schedule": "call `mlorch run` or `mlorch backfill` from cron meanwhile",
+    "triggers": "call `mlorch run` from cron meanwhile: it runs only what is stale",
+    "concurrency": "runs of one partition never overlap; use one crontab line for pipelines that must not",
+    "model": "declare the model's file as an output of the step that trains it",
+    "uses_model": "name the model as an input: `{pipeline: …, output: …}`",
+    "hooks": "make it a last step with `trigger_rule: all_done`",
+    "alerts": "act on mlorch's exit code meanwhile",
+    "deadline": "use `timeout` for the whole run",
+}
+"""Top-level keys of a pipeline, each with what to do meanwhile."""
+
+STEP: dict[str, str] = {
+    "matrix": "write one step for each combination",
+    "foreach": "write one step for each item, or partition the pipeline",
+    "map": "leave it out together with `matrix` and `foreach`",
+    "resources": "limit how many steps run at once by `-j`",
+    "pool": "limit how many steps run at once by `-j`",
+    "heartbeat": "use `timeout`",
+}
+"""Keys of a step (and of `defaults`)."""
+
+EXECUTORS: dict[str, str] = {"local": ""}
+"""Names that `executor` may have; a further one is switched on by a row here."""
+
+DIMENSION: dict[str, str] = {
+    "values": "write one pipeline for each value",
+    "glob": "write one pipeline for each value",
+    "command": "write one pipeline for each value",
+    "lookback": "run `mlorch backfill` over the last windows: it runs only what is stale",
+}
+"""Keys of a dimension of `partitions`."""
+
+EVERY_CRON = "use `hour`, `day`, `week` or `month`"
+"""What to do instead of a cron line in `every`; "" once cron windows work."""
+
+PROJECT: dict[str, str] = {
+    "pools": "limit how many steps run at once by `-j`",
+    "alerts": "act on mlorch's exit code meanwhile",
+    "executor": "steps run on this machine",
+    "profiles": "set variables or `--param` on the command line",
+    "concurrency": "limit how many steps run at once by `-j`",
+}
+"""Keys of the project file."""

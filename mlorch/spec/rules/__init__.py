@@ -1,0 +1,1 @@
+"""What a schema cannot say: names, edges, paths, expressions, commands, time."""

@@ -1,0 +1,158 @@
+"""Paths: inside the project, one writer each, one for each partition."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mlorch.lang.globs import is_glob
+from mlorch.lang.syntax import OPEN, ExpressionError, references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlorch.model.spec import Step
+    from mlorch.spec.rules.context import Context, Key
+
+Parts = tuple[str, ...]
+_EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_ROOT = re.compile(r"\$\{\{\s*roots\s*(?:\.|\[)")
+
+
+def check_paths(context: Context) -> None:
+    """Every path of inputs, outputs, metrics, code and working folders."""
+    written: list[tuple[Parts, str, int]] = []
+    for step in context.pipeline.steps:
+        for item in step.inputs:
+            for path in item.paths:
+                if path[:1] in "/~" or ".." in path:
+                    _inside(context, path, ("steps", step.id, "inputs", item.name))
+        for position, pattern in enumerate(step.code):
+            _inside(context, pattern, ("steps", step.id, "code", position))
+        if step.working_dir:
+            _inside(context, step.working_dir, ("steps", step.id, "working_dir"))
+        written += _outputs(context, step)
+    for one, two in overlaps(written):
+        _overlap(context, one, two)
+
+
+def _outputs(context: Context, step: Step) -> Iterable[tuple[Parts, str, int]]:
+    """Check the outputs of a step; gives (parts, step, offset) of each."""
+    found = []
+    named: list[tuple[str, tuple[Key, ...]]] = [
+        (output.path, ("steps", step.id, "outputs", output.name)) for output in step.outputs
+    ]
+    if step.metrics:
+        named.append((step.metrics, ("steps", step.id, "metrics")))
+        if any(output.name == "metrics" for output in step.outputs):
+            message = "an output named `metrics` beside the key `metrics`"
+            context.report("E410", message, context.key_at("steps", step.id, "outputs", "metrics"), "give the output another name")
+    for path, keys in named:
+        if not path:
+            continue
+        offset = context.at(*keys, "path") if keys[2] == "outputs" else context.at(*keys)
+        if path[:1] in "/~" or ".." in path:
+            _inside(context, path, keys)
+        parts = normal(path)
+        if not parts:
+            context.report("E402", f"the path `{path}` names no file", offset, "name a file or folder below the project")
+            continue
+        if is_glob(_EXPRESSION.sub("", path)):
+            context.report("E409", f"the output `{path}` is a pattern", offset, "an output is one file, or a folder that ends in `/`")
+        state = normal(context.project.state)
+        if parts[: len(state)] == state:
+            context.report("E411", f"the output `{path}` lies in mlorch's state folder", offset, "choose another folder")
+        _partition(context, path, keys, offset)
+        found.append((parts, step.id, offset))
+    return found
+
+
+def normal(path: str) -> Parts:
+    """The names of a path as typed; an expression counts as part of a name, however it is spaced."""
+    if "${{" in path:
+        path = _EXPRESSION.sub(lambda match: "${{" + match[1].replace("/", "\0") + "}}", path)
+    parts: list[str] = []
+    for name in path.split("/"):
+        if name == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        elif name not in ("", "."):
+            parts.append(name)
+    return ("/", *parts) if path.startswith("/") else tuple(parts)
+
+
+def overlaps(written: Iterable[tuple[Parts, str, int]]) -> list[tuple[tuple[Parts, str, int], tuple[Parts, str, int]]]:
+    """Pairs of paths that are equal, or of which one lies inside the other; found in one pass over the sorted paths."""
+    found = []
+    open_: list[tuple[Parts, str, int]] = []
+    for entry in sorted(written):
+        while open_ and entry[0][: len(open_[-1][0])] != open_[-1][0]:
+            open_.pop()
+        if open_:
+            found.append((open_[-1], entry))
+        open_.append(entry)
+    return found
+
+
+def _overlap(context: Context, one: tuple[Parts, str, int], two: tuple[Parts, str, int]) -> None:
+    first, second = (one, two) if one[2] <= two[2] else (two, one)
+    line = context.text.line_of(first[2])
+    who = "the same step" if first[1] == second[1] else f"the step {first[1]}"
+    if one[0] == two[0]:
+        message = f"{who} writes this path too (line {line})"
+    else:
+        message = f"this path and that of {who} in line {line} lie one inside the other"
+    context.report("E401", message, second[2], "every output needs a place of its own")
+
+
+def _inside(context: Context, path: str, keys: tuple[Key, ...]) -> None:
+    """A path stays in the project, or begins with `${{ roots.x }}`."""
+    offset = context.at(*keys)
+    if path.startswith("~"):
+        context.report("E403", f"`{path}`: `~` is not filled in", offset, _roots_hint(path))
+        return
+    if path.startswith("/"):
+        context.report("E403", f"`{path}` is outside the project", offset, _roots_hint(path))
+        return
+    depth = 0
+    rest = path
+    if _ROOT.match(path):
+        rest = _EXPRESSION.sub("", path, count=1)
+    elif path.startswith(OPEN):
+        depth = 1
+    for name in normal_names(rest):
+        depth += -1 if name == ".." else 1
+        if depth < 0:
+            message = f"`{path}` leads out of the {'root' if rest is not path else 'project'}"
+            context.report("E403", message, offset, _roots_hint(path))
+            return
+
+
+def normal_names(path: str) -> list[str]:
+    """The names of a path without empty ones and `.`; `..` is kept."""
+    path = _EXPRESSION.sub("x", path)
+    return [name for name in path.split("/") if name not in ("", ".")]
+
+
+def _roots_hint(path: str) -> str:
+    return "name the folder under `roots` in mlorch.yaml, and write `${{ roots.NAME }}/…`" if path else ""
+
+
+def _partition(context: Context, path: str, keys: tuple[Key, ...], offset: int) -> None:
+    """Two partitions must not write one path: each dimension is part of it."""
+    dimensions = context.names.dimensions
+    if not dimensions:
+        return
+    try:
+        names = {name[1] if len(name) > 1 else "key" for name in references(path) if name[0] == "partition"}
+    except ExpressionError:
+        return
+    if "key" in names:
+        return
+    time = context.pipeline.time_dimension
+    for dimension in sorted(dimensions):
+        is_time = time is not None and time.name == dimension
+        if dimension in names or (is_time and names & {"start", "end"}):
+            continue
+        what = f"`{keys[3]}`" if keys[2] == "outputs" else "`metrics`"
+        message = f"every partition by `{dimension}` would write the output {what} to this one path"
+        context.report("E408", message, offset, f"put `${{{{ partition.{dimension} }}}}` into it")

@@ -1,0 +1,190 @@
+"""Rules about a pipeline as a whole: parameters, secrets, partitions, schedule, kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mlorch.lang.params import canonical, schema_problem
+from mlorch.model.spec import Kind, TimeDimension
+from mlorch.spec.places import Map
+
+if TYPE_CHECKING:
+    from mlorch.model.spec import Param
+    from mlorch.spec.places import Text
+    from mlorch.spec.rules.context import Context
+
+_RESERVED = "MLORCH_"
+_LONGEST_CRON = 100
+_CRON_WORDS = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"})
+_DIMENSION_NAMES = frozenset({"key", "start", "end"})
+_VALUE_KEYS = ("values", "glob", "command")
+
+
+def check_pipeline(context: Context) -> None:
+    """Everything above the steps but for strings, paths and edges."""
+    _params(context)
+    _variables(context)
+    if context.pipeline.partitions:
+        _partitions(context)
+    _kind(context)
+    if context.pipeline.timeout == 0:
+        context.report("E206", "`timeout` is 0", context.at("timeout"), "leave it out for none")
+
+
+def _params(context: Context) -> None:
+    own = context.data.get("params")
+    for param in context.pipeline.params:
+        if not isinstance(own, dict) or param.name not in own:
+            continue
+        offset = context.at("params", param.name)
+        problem = param_problem(param)
+        if problem:
+            context.report("E701", f"the parameter `{param.name}`: {problem}", offset, "make default and schema fit each other")
+        elif not param.has_default and context.names.scheduled:
+            message = f"the parameter `{param.name}` has no default, and nobody gives it a value when the schedule runs it"
+            context.report("E702", message, offset, "add a `default`")
+
+
+def param_problem(param: Param) -> str:
+    """What is wrong with a parameter's schema or default; "" if nothing is."""
+    try:
+        canonical(param.default)
+    except ValueError:
+        return "its default is no JSON number"
+    try:
+        return schema_problem(param)
+    except ValueError as error:
+        return str(error)
+
+
+def _variables(context: Context) -> None:
+    for name, _ in context.pipeline.env:
+        if name.startswith(_RESERVED):
+            message = f"variables that begin with {_RESERVED} belong to mlorch"
+            context.report("E708", message, context.key_at("env", name), "give it another name")
+    for secret in context.pipeline.secrets:
+        if secret.name.startswith(_RESERVED):
+            message = f"variables that begin with {_RESERVED} belong to mlorch"
+            context.report("E708", message, context.key_at("secrets", secret.name), "give the secret another name")
+
+
+def _partitions(context: Context) -> None:
+    raw = context.data.get("partitions")
+    seen = ""
+    for dimension in context.pipeline.partitions:
+        offset = context.key_at("partitions", dimension.name)
+        if dimension.name in _DIMENSION_NAMES:
+            message = f"a dimension cannot be named `{dimension.name}`: `partition.{dimension.name}` means something else"
+            context.report("E705", message, offset, "choose another name")
+        data = raw.get(dimension.name) if isinstance(raw, dict) else None
+        if not isinstance(data, Map) or ("every" in data.index() and "every" not in data):
+            continue
+        said = [key for key in ("every", *_VALUE_KEYS) if key in data.index()]
+        if len(said) != 1:
+            what = f"both `{said[0]}` and `{said[1]}`" if said else "neither `every` nor `values`, `glob` or `command`"
+            context.report("E705", f"the dimension `{dimension.name}` has {what}", offset, "a dimension is time, or values: write one of them")
+            continue
+        if isinstance(dimension, TimeDimension) and said == ["every"]:
+            if seen:
+                message = f"`{dimension.name}` is a second dimension of time beside `{seen}`"
+                context.report("E705", message, offset, "keep one of them")
+            seen = dimension.name
+            _time(context, dimension)
+
+
+def _time(context: Context, dimension: TimeDimension) -> None:
+    every = context.data["partitions"][dimension.name].get("every", "day")
+    if every not in ("hour", "day", "week", "month"):
+        offset = context.at("partitions", dimension.name, "every")
+        problem = cron_problem(every) if " " in every or every.startswith("@") else f"`{every}` is no span of time"
+        if problem:
+            context.report("E707", problem, offset, "write `hour`, `day`, `week`, `month`, or a cron line")
+            return
+    sound = check_zone(context, dimension.timezone, "partitions", dimension.name, "timezone")
+    if dimension.cron:
+        return
+    zone = dimension.timezone if sound else "UTC"
+    from mlorch.lang.partitions import bounds
+
+    ends = {}
+    for key in ("start", "end"):
+        try:
+            ends[key] = bounds(replace(dimension, timezone=zone, **{"start": "", "end": "", key: getattr(dimension, key)}))
+        except ValueError as error:
+            context.report("E704", str(error), context.at("partitions", dimension.name, key), "write a label of this dimension")
+            return
+    first, last = ends["start"][0], ends["end"][1]
+    if first is not None and last is not None and last.start < first.start:
+        message = f"`end` ({dimension.end}) comes before `start` ({dimension.start})"
+        context.report("E704", message, context.at("partitions", dimension.name, "end"), "swap them")
+
+
+def check_zone(context: Context, name: str, *keys: str) -> bool:
+    """Whether there is a time zone of that name; says so if not."""
+    if name == "UTC":
+        return True
+    from mlorch.lang.partitions import zone
+
+    try:
+        zone(name)
+    except ValueError as error:
+        context.report("E703", str(error), context.at(*keys), "write a name such as Europe/Berlin or UTC")
+        return False
+    return True
+
+
+def cron_problem(text: str) -> str:
+    """What is wrong with a cron line; "" if nothing is. Five fields, or one of the common words."""
+    if text in _CRON_WORDS:
+        return ""
+    if len(text) > _LONGEST_CRON:
+        return f"a cron line of {len(text)} characters"
+    fields = text.split()
+    if text.startswith("@"):
+        return f"`{text}` is no word for a schedule; there is {', '.join(sorted(_CRON_WORDS))}"
+    if len(fields) != 5:
+        return f"a cron line has five fields, `{text}` has {len(fields)}"
+    from croniter import croniter
+
+    try:
+        croniter.expand(" ".join(fields), strict=True)
+    except (ValueError, KeyError) as error:
+        return f"`{text}` is no cron line: {str(error).removeprefix('[' + text + '] ')}"
+    if any("R" in field.upper() and not field.upper().strip("0123456789,-*/").startswith(("MAR", "APR", "FRI")) for field in fields):
+        return f"`{text}` is no cron line: random fields are not taken"
+    return ""
+
+
+def check_schedule(text: Text, data: Map) -> list[tuple[str, str, int, str]]:
+    """Problems of `schedule`, from the data: (code, message, offset, hint)."""
+    found: list[tuple[str, str, int, str]] = []
+    schedule = data.get("schedule")
+    line, offset = schedule, data.mark("schedule")[1]
+    if isinstance(schedule, Map):
+        line, offset = schedule.get("cron"), schedule.mark("cron")[1]
+        name = schedule.get("timezone")
+        if isinstance(name, str) and name != "UTC":
+            from mlorch.lang.partitions import zone
+
+            try:
+                zone(name)
+            except ValueError as error:
+                found.append(("E703", str(error), schedule.mark("timezone")[1], "write a name such as Europe/Berlin or UTC"))
+    if isinstance(line, str):
+        problem = cron_problem(line)
+        if problem:
+            found.append(("E707", problem, offset, "minute, hour, day of month, month, day of week: `15 6 * * *`"))
+    return found
+
+
+def _kind(context: Context) -> None:
+    pipeline = context.pipeline
+    kind = pipeline.kind
+    offset = context.at("kind")
+    if kind in (Kind.FEATURE, Kind.INFERENCE) and not context.names.dimensions:
+        message = f"a pipeline of kind {kind.value} is expected to have `partitions`: it can then be continued, and filled in for the past"
+        context.report("W101", message, offset, "add `partitions: {day: {every: day}}`")
+    if pipeline.steps and not any(names.outputs or names.metrics for names in context.names.steps.values()):
+        message = f"no step of this {kind.value} pipeline declares `outputs`, so nothing it makes is checked, published whole or reused"
+        context.report("W102", message, offset, "name under `outputs` what the steps write")

@@ -1,0 +1,195 @@
+"""Rules about one step: its command, and keys that contradict each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlorch.lang.commands import CommandError, parse_command
+from mlorch.lang.syntax import OPEN, ExpressionError, parts
+from mlorch.model.spec import SideEffects, TriggerRule
+from mlorch.spec.rules.context import meant
+
+if TYPE_CHECKING:
+    from mlorch.model.spec import Retry, Step
+    from mlorch.spec.rules.context import Context, Key
+
+_NEVER_RETRIED = frozenset({64, 65, 78, 126, 127})
+_RESERVED = "MLORCH_"
+
+
+def check_steps(context: Context) -> None:
+    """Every step by itself."""
+    for step in context.pipeline.steps:
+        _command(context, step)
+        if step.needs or step.trigger_rule is not TriggerRule.ALL_SUCCESS:
+            _trigger(context, step)
+        if step.inputs:
+            _inputs(context, step)
+        if step.checks:
+            _checks(context, step)
+        if step.retry.attempts > 1 or step.retry.delay:
+            _retry(context, step)
+        if step.secrets or step.env or step.params:
+            _names(context, step)
+        if step.timeout is not None:
+            _timeout(context, step)
+        if step.cache.ignore:
+            _ignored(context, step)
+
+
+def _command(context: Context, step: Step) -> None:
+    run, keys = step.run, ("steps", step.id, "run")
+    if not run:
+        return
+    if not isinstance(run, str):
+        if step.shell:
+            message = "`shell` is for a text; a list of words is started without one"
+            context.report("E507", message, context.at("steps", step.id, "shell"), "remove `shell`, or write `run` as a text")
+        if not run[0].strip():
+            context.report("E505", "the first word of the command is empty", context.at(*keys), "name the program there")
+            return
+    try:
+        parse_command(run, step.shell)
+    except CommandError as error:
+        if isinstance(run, str) and not _is_readable(run) and step.shell != "python":
+            return
+        _unreadable(context, run, error, keys)
+    except ExpressionError:
+        return
+
+
+def _is_readable(text: str) -> bool:
+    """Whether the expressions of a command are sound; if not, that has been said already."""
+    if OPEN not in text:
+        return True
+    try:
+        parts(text)
+    except ExpressionError:
+        return False
+    return True
+
+
+def _unreadable(context: Context, run: str | tuple[str, ...], error: CommandError, keys: tuple[Key, ...]) -> None:
+    offset = context.at(*keys)
+    if isinstance(run, str):
+        offset = context.text.inside(offset, run, min(error.offset, max(len(run) - 1, 0)))
+    context.report("E505", error.message, offset, error.hint)
+
+
+def _trigger(context: Context, step: Step) -> None:
+    if step.trigger_rule is not TriggerRule.ALL_SUCCESS and not step.needs and step.id not in context.references:
+        message = f"`trigger_rule: {step.trigger_rule.value}` without `needs` decides nothing"
+        context.report("W105", message, context.at("steps", step.id, "trigger_rule"), "name the steps in `needs`")
+
+
+def _inputs(context: Context, step: Step) -> None:
+    raw = context.data["steps"][step.id].get("inputs")
+    if not isinstance(raw, dict):
+        return
+    for item in step.inputs:
+        value = raw.get(item.name)
+        if not isinstance(value, dict):
+            continue
+        offset = context.key_at("steps", step.id, "inputs", item.name)
+        has_path, has_upstream = "path" in value, "pipeline" in value or "output" in value
+        if has_path == has_upstream:
+            said = "both `path` and `pipeline`" if has_path else "neither `path` nor `pipeline`"
+            context.report("E209", f"the input `{item.name}` has {said}", offset, "write one of them")
+        elif has_upstream and not ("pipeline" in value and "output" in value):
+            lacking = "output" if "pipeline" in value else "pipeline"
+            context.report("E209", f"the input `{item.name}` lacks `{lacking}`", offset, "write `{pipeline: …, output: …}`")
+        elif has_path and "partitions" in value:
+            hint = "remove it, or write `pipeline` and `output` instead of `path`"
+            context.report("E209", f"the input `{item.name}`: `partitions` goes with `pipeline`", offset, hint)
+        elif has_upstream and ("track" in value or "max_age" in value):
+            key = "track" if "track" in value else "max_age"
+            message = f"the input `{item.name}`: `{key}` is for paths; outputs of pipelines go by content"
+            context.report("E209", message, offset, "remove it")
+
+
+def _checks(context: Context, step: Step) -> None:
+    for position, check in enumerate(step.checks):
+        offset = context.at("steps", step.id, "checks", position)
+        if bool(check.expr) == bool(check.run):
+            said = "both `expr` and `run`" if check.expr else "neither `expr` nor `run`"
+            context.report("E209", f"a check has {said}", offset, "write one of them")
+        elif check.run:
+            keys: tuple[Key, ...] = ("steps", step.id, "checks", position, "run")
+            try:
+                parse_command(check.run, "")
+            except CommandError as error:
+                _unreadable(context, check.run, error, keys)
+            except ExpressionError:
+                continue
+
+
+def _retry(context: Context, step: Step) -> None:
+    retry, keys = step.retry, ("steps", step.id, "retry")
+    offset = context.at(*keys)
+    for message, hint in _retry_problems(retry):
+        context.report("W104", message, offset, hint)
+    if step.side_effects is SideEffects.EXTERNAL and retry.attempts > 1 and "retry" in _own(context, step):
+        message = "a step with `side_effects: external` is never repeated by itself, so `retry` does nothing"
+        context.report("W104", message, offset, "remove `retry`, or say `side_effects: idempotent`")
+    import signal
+
+    known = {name.name for name in signal.Signals}
+    for position, name in enumerate(retry.signals or ()):
+        if name not in known:
+            context.report("E210", f"there is no signal {name}", context.at(*keys, "signals", position), meant(name, known))
+
+
+def _own(context: Context, step: Step) -> dict[str, Any]:
+    found = context.data["steps"][step.id]
+    return found if isinstance(found, dict) else {}
+
+
+def _retry_problems(retry: Retry) -> list[tuple[str, str]]:
+    found = []
+    if retry.attempts == 1:
+        found.append(("`retry` without further attempts does nothing", "say `attempts: 2` or more"))
+    if retry.max_delay is not None and retry.max_delay < retry.delay:
+        found.append(("`max_delay` is shorter than `delay`", "make it longer"))
+    both = sorted(set(retry.exit_codes) & set(retry.never))
+    if both:
+        found.append((f"exit status {both[0]} stands in `exit_codes` and in `never`, which wins", "remove one"))
+    futile = sorted(set(retry.exit_codes) & _NEVER_RETRIED)
+    if futile:
+        found.append((f"exit status {futile[0]} is never tried again", "remove it; its meaning is fixed"))
+    return found
+
+
+def _names(context: Context, step: Step) -> None:
+    for position, name in enumerate(step.secrets):
+        if name not in context.names.secrets:
+            hint = meant(name, context.names.secrets) or "declare it under `secrets` at the top level: `{env: NAME}`"
+            context.report("E305", f"the secret {name} is not declared", context.at("steps", step.id, "secrets", position), hint)
+        if any(name == variable for variable, _ in step.env):
+            message = f"{name} is set by `env` and by `secrets`"
+            context.report("E708", message, context.key_at("steps", step.id, "env", name), "keep one of them")
+    for position, name in enumerate(step.params):
+        if name not in context.names.params:
+            hint = meant(name, context.names.params) or "declare it under `params` at the top level"
+            context.report("E304", f"there is no parameter `{name}`", context.at("steps", step.id, "params", position), hint)
+    for name, _ in step.env:
+        if name.startswith(_RESERVED):
+            message = f"variables that begin with {_RESERVED} belong to mlorch"
+            context.report("E708", message, context.key_at("steps", step.id, "env", name), "give it another name")
+
+
+def _timeout(context: Context, step: Step) -> None:
+    if step.timeout == 0:
+        context.report("E206", "`timeout` is 0", context.at("steps", step.id, "timeout"), "leave it out for none")
+    whole = context.pipeline.timeout
+    if whole is not None and step.timeout is not None and step.timeout > whole and "timeout" in _own(context, step):
+        message = "the step may take longer than the `timeout` of the whole run"
+        context.report("W107", message, context.at("steps", step.id, "timeout"), "make one fit the other")
+
+
+def _ignored(context: Context, step: Step) -> None:
+    known = {item.name for item in step.inputs} | {name for name, _ in (*step.env, *context.pipeline.env)}
+    known |= context.names.params | context.names.env
+    for position, name in enumerate(step.cache.ignore):
+        if name not in known:
+            message = f"`{name}` is no input, parameter or variable of this step"
+            context.report("E304", message, context.at("steps", step.id, "cache", "ignore", position), meant(name, known))
