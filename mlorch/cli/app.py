@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command_from_info
 
 from mlorch.cli.catalogue import COMMANDS, GLOBALS, overview
-from mlorch.cli.globals import check_output, resolve
+from mlorch.cli.common import check_output, resolve
 from mlorch.cli.terminal import Terminal
 
 if TYPE_CHECKING:

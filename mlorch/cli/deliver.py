@@ -109,6 +109,17 @@ def _confirmed(terminal: Terminal, rows: Sequence[BackfillRow]) -> bool:
     return answer.strip().lower() in ("", "y", "yes")
 
 
+def perform(terminal: Terminal, options: RunOptions) -> int:
+    """Run, watch, and tell how it ended; returns the exit code."""
+    session = terminal.session()
+    observer = observer_for(terminal, session)
+    try:
+        outcome = session.run(options, observer)
+    finally:
+        observer.close()
+    return show_outcome(terminal, session, outcome, options)
+
+
 def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options: RunOptions) -> int:
     """What came of `run`; returns its exit code."""
     from mlorch.views.rows import idle_row, run_row

@@ -59,6 +59,9 @@ def _dispatch(argv: list[str]) -> int:
     if name not in COMMANDS:
         return errors.usage(early, *_unknown(name))
     try:
+        quick = _quickly(rest) if name == "run" else None
+        if quick is not None:
+            return quick
         from mlorch.cli.app import WrongUsage, load
 
         command = load(name)
@@ -70,6 +73,18 @@ def _dispatch(argv: list[str]) -> int:
         return 128 + 2
     except Exception as error:  # noqa: BLE001 - also what breaks while a command is being loaded is a bug of ours
         return errors.bug(early, error)
+
+
+def _quickly(rest: list[str]) -> int | None:
+    """`run` as it is mostly written; None when its parser must look."""
+    from mlorch.cli import common, deliver, errors, quick
+
+    found = quick.parse(rest)
+    if found is None:
+        return None
+    options, given = found
+    terminal = Terminal("run", common.resolve(given))
+    return errors.guard(terminal, lambda: deliver.perform(terminal, options))
 
 
 def _worded(wrong: Exception) -> str:
@@ -91,7 +106,7 @@ def _unknown(name: str) -> tuple[str, str]:
 
 def _options(argv: list[str]) -> GlobalOptions:
     """What can be told of the global options before, or without, a parser."""
-    from mlorch.cli.globals import resolve
+    from mlorch.cli.common import resolve
 
     output = wanted_output(argv)
     return resolve({"output": output if output in OUTPUTS else "", "no_color": "--no-color" in argv})

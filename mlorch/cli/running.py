@@ -131,7 +131,7 @@ def run(
     Runs the steps whose result is missing, or no longer what it would be today, and reuses all others. The same
     command again finds nothing to do; after a failure or a kill it goes on where it was.
     """
-    from mlorch.cli.deliver import observer_for, show_outcome
+    from mlorch.cli.deliver import perform
 
     terminal: Terminal = ctx.obj
     options = RunOptions(
@@ -152,16 +152,11 @@ def run(
         rerun_unsafe=rerun_unsafe,
         with_upstream=with_upstream,
     )
-    session = terminal.session()
     if dry_run:
         terminal.command = "plan"
+        session = terminal.session()
         return _show_plans(terminal, session, session.plan(options))
-    observer = observer_for(terminal, session)
-    try:
-        outcome = session.run(options, observer)
-    finally:
-        observer.close()
-    return show_outcome(terminal, session, outcome, options)
+    return perform(terminal, options)
 
 
 @command(
