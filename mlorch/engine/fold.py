@@ -76,6 +76,7 @@ def _run_record(event: ev.RunStarted) -> RunRecord:
         git_commit=event.git_commit,
         git_dirty=event.git_dirty,
         pid=event.pid,
+        start_ticks=event.start_ticks,
         boot_id=event.boot_id,
         host=event.host,
     )

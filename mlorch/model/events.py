@@ -30,6 +30,7 @@ class RunStarted:
     git_commit: str = ""
     git_dirty: bool = False
     pid: int = 0
+    start_ticks: int = 0
     boot_id: str = ""
     host: str = ""
     reason: str = ""

@@ -76,6 +76,7 @@ class RunRecord:
     git_commit: str = ""
     git_dirty: bool = False
     pid: int = 0
+    start_ticks: int = 0
     boot_id: str = ""
     host: str = ""
     steps: dict[str, StepRecord] = field(default_factory=dict)

@@ -235,5 +235,5 @@ class RunFolders(Protocol):
         ...
 
     def relative(self, path: str) -> str:
-        """A path of these, relative to the project, for records and people."""
+        """A path of these, relative to the state folder, for records and people."""
         ...

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlorch.model.errors import FileError
 from mlorch.model.events import PublishIntended, StepSucceeded, record
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Committer:
         self._wake = wake
         self._condition = threading.Condition()
         self._queue: deque[Publication] = deque()
-        self._done: deque[tuple[Publication, StepSucceeded]] = deque()
+        self._done: deque[tuple[Publication, StepSucceeded | FileError]] = deque()
         self._error: BaseException | None = None
         self._hurry = False
         self._closed = False
@@ -88,8 +89,11 @@ class Committer:
                 self._hurry = True
                 self._condition.notify()
 
-    def take(self) -> list[tuple[Publication, StepSucceeded]]:
-        """What became durable since. Raises what stopped the thread (`StateError` for a disk that fails)."""
+    def take(self) -> list[tuple[Publication, StepSucceeded | FileError]]:
+        """What became durable since, or why a step's outputs could not be put in place.
+
+        Raises what stopped the thread (`StateError` for a disk that fails).
+        """
         with self._condition:
             if self._error is not None:
                 raise self._error
@@ -119,7 +123,7 @@ class Committer:
                 self._queue.clear()
                 self._hurry = False
             try:
-                done = self._publish(batch)
+                done = self._publish_each(batch)
             except BaseException as error:  # noqa: BLE001 - raised again by `take`, in the caller's thread
                 with self._condition:
                     self._error = error
@@ -129,7 +133,16 @@ class Committer:
                 self._done.extend(done)
             self._wake()
 
-    def _publish(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded]]:
+    def _publish_each(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
+        """All together; one by one if a file of one of them cannot be put in place, so that only that step fails."""
+        try:
+            return self._publish(batch)
+        except FileError as error:
+            if len(batch) == 1:
+                return [(batch[0], error)]
+        return [result for item in batch for result in self._publish_each([item])]
+
+    def _publish(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
         files = self._files
         finals = [final for item in batch for _, final, _ in item.moves] + [path for item in batch for path, _ in item.in_place]
         staged = [staged for item in batch for staged, _, _ in item.moves]
@@ -146,9 +159,11 @@ class Committer:
                 files.move(source, final)
         if finals:
             files.flush_folders(finals)
-        done = [(item, self._with_outputs(item)) for item in batch]
+        done: list[tuple[Publication, StepSucceeded | FileError]] = []
+        for item in batch:
+            done.append((item, self._with_outputs(item)))
         for key, journal in journals.items():
-            journal.append([success for item, success in done if id(item.journal) == key])
+            journal.append([event for item, event in done if id(item.journal) == key and isinstance(event, StepSucceeded)])
             journal.flush()
         for item in batch:
             for path in item.discard:

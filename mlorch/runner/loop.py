@@ -11,9 +11,10 @@ from mlorch.engine.fold import fold
 from mlorch.engine.outcome import exit_code_of
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.errors import BusyError, ExitCode
+from mlorch.model.errors import BusyError, FileError
 from mlorch.model.history import RunRecord, StepRecord
 from mlorch.model.states import RunState
+from mlorch.model.times import iso_utc
 from mlorch.runner.commit import SharedJournal
 from mlorch.runner.recovery import recover
 from mlorch.runner.run import Ports, Run, RunFacts
@@ -54,7 +55,8 @@ class Options:
 class Job:
     """One partition that is wanted. `after` are the jobs that must have ended before, whatever came of them.
 
-    `open` makes the context (with what the journal says), `lock` and `journal` belong to the partition.
+    `open` makes the context (with what the journal says), `lock` and `journal` belong to the partition; `secrets` and `facts`
+    are asked for when a run really starts. `run_id` is set then.
     """
 
     name: str
@@ -63,8 +65,9 @@ class Job:
     journal: Journal
     lock: Lock
     secrets: Callable[[], Mapping[str, str]]
-    facts: RunFacts = field(default_factory=RunFacts)
+    facts: Callable[[], RunFacts]
     after: tuple[Job, ...] = ()
+    run_id: str = ""
     outcome: Outcome | None = None
 
 
@@ -80,15 +83,16 @@ class Outcome:
 class Runner:
     """Runs jobs under one limit of slots. `stop` may be called from a signal handler."""
 
-    def __init__(self, ports: Ports, options: Options, new_run_id: Callable[[], str]) -> None:
+    def __init__(self, ports: Ports, options: Options, new_run_id: Callable[[], str], pid: int) -> None:
         self._ports = ports
+        self._pid = pid
+        self._failures = 0
         self._options = options
         self._new_run_id = new_run_id
         self._active: list[tuple[Run, Job]] = []
         self._busy: list[tuple[Job, Context, frozenset[str], float]] = []
         self._stopped = 0
         self._hurry = False
-        self._cancelled = False
 
     def stop(self, signal: int) -> None:
         """End what runs and start nothing more; called twice, hurry."""
@@ -123,7 +127,7 @@ class Runner:
         now = self._ports.clock.monotonic()
         for item in list(self._busy):
             job, context, forced, since = item
-            if job.lock.acquire(wait=0, note=self._note()):
+            if self._acquire(job):
                 self._busy.remove(item)
                 self._begin(job, context, forced)
             elif self._options.wait_timeout is not None and now - since >= self._options.wait_timeout:
@@ -144,7 +148,7 @@ class Runner:
         cut_off = any(run.state is RunState.RUNNING for run in context.state.runs)
         if not cut_off and nothing_to_do(found):
             self._nothing(job, context, found)
-        elif job.lock.acquire(wait=0, note=self._note()):
+        elif self._acquire(job):
             self._begin(job, context, forced)
         elif self._options.if_busy is IfBusy.WAIT:
             self._ports.observer.note(f"waiting for {job.name} {job.partition}".rstrip() + f": held by {job.lock.holder()}")
@@ -152,8 +156,11 @@ class Runner:
         else:
             self._give_up(job, context)
 
-    def _note(self) -> str:
-        return ""
+    def _acquire(self, job: Job) -> bool:
+        """Try the lock; the note beside it tells others whose it is."""
+        job.run_id = job.run_id or self._new_run_id()
+        since = iso_utc(self._ports.clock.wall())
+        return job.lock.acquire(wait=0, note=f"run {job.run_id} (pid {self._pid}) since {since}")
 
     def _nothing(self, job: Job, context: Context, found: Mapping[str, Considered]) -> None:
         """Everything stands: no run, no record, no lock."""
@@ -196,19 +203,18 @@ class Runner:
             self._nothing(job, context, found)
             return
         run = Run(
-            self._new_run_id(),
+            job.run_id,
             context,
             SharedJournal(job.journal),
             ports,
             forced,
             job.secrets(),
             (job.lock.fileno(),),
-            job.facts,
+            job.facts(),
             self._options.fail_fast,
             self._options.rerun_unsafe,
             adoptable,
         )
-        job.lock.annotate(run.run_id)
         run.start()
         self._active.append((run, job))
 
@@ -238,11 +244,8 @@ class Runner:
                 self._failures += 1
             for adopted in run.adoptable.values():
                 adopted.discard(run.context.files)
-            self._ports.executor.forget(job.lock.fileno())
             job.lock.release()
             job.journal.close()
-
-    _failures = 0
 
     def _wait(self) -> None:
         """Sleep until something happens; take in all of it."""
@@ -260,10 +263,13 @@ class Runner:
                 owner = by_token.get(event.token.removesuffix("/check"))
                 if owner is not None:
                     owner.ended(event)
-        for publication, success in ports.committer.take():
+        for publication, result in ports.committer.take():
             run = publication.owner
             assert isinstance(run, Run)  # noqa: S101 - runs are the only owners
-            run.published(success)
+            if isinstance(result, FileError):
+                run.not_published(publication.success, result)
+            else:
+                run.published(result)
         now = ports.clock.monotonic()
         for run, _ in self._active:
             run.timers(now)
@@ -276,6 +282,3 @@ class Runner:
                 self._ports.executor.cancel(token)
             job.journal.close()
         self._ports.executor.close()
-
-
-__all__ = ["IfBusy", "Job", "Options", "Outcome", "Ports", "RunFacts", "Runner", "ExitCode"]

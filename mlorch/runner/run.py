@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import Considered, consider
 from mlorch.engine.fingerprint import fingerprint
-from mlorch.engine.fold import INTERRUPTED, apply
+from mlorch.engine.fold import apply
 from mlorch.engine.outcome import exit_code_of, run_state
-from mlorch.engine.plan import durations_of
 from mlorch.engine.graph import priorities
+from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
 from mlorch.engine.retry import allowed, delay, in_words, retried, state_of
 from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError
 from mlorch.model import events as ev
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.errors import ExitCode, SpecError
+from mlorch.model.errors import ExitCode, FileError, SpecError
 from mlorch.model.spec import SideEffects
 from mlorch.model.states import Action, Reason, RunState, StepState
 from mlorch.model.times import iso_utc
 from mlorch.runner.attempts import (
-    METRICS,
-    STAGING,
     Attempt,
     AttemptError,
     examine,
@@ -33,7 +31,6 @@ from mlorch.runner.attempts import (
     make_places,
     prepare,
     request_of,
-    text_of,
     undo,
 )
 from mlorch.runner.commit import Committer, Publication, SharedJournal
@@ -41,12 +38,11 @@ from mlorch.runner.recovery import Adoptable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta  # noqa: F401
 
     from mlorch.engine.context import Context
     from mlorch.model.attempt import AttemptRequest
     from mlorch.model.history import RunRecord, StepRecord
-    from mlorch.model.ports import Clock, Executor, Journal, Observer, RunFolders
+    from mlorch.model.ports import Clock, Executor, Observer, RunFolders
     from mlorch.model.spec import Step
 
 
@@ -69,6 +65,7 @@ class RunFacts:
     git_commit: str = ""
     git_dirty: bool = False
     pid: int = 0
+    start_ticks: int = 0
     boot_id: str = ""
     host: str = ""
     spec: str = ""
@@ -141,6 +138,7 @@ class Run:
             self.facts.git_commit,
             self.facts.git_dirty,
             self.facts.pid,
+            self.facts.start_ticks,
             self.facts.boot_id,
             self.facts.host,
         )
@@ -159,10 +157,8 @@ class Run:
         events: list[ev.Event] = []
         reused: list[str] = []
         flush = False
-        while self.queue and (len(requests) < slots or slots <= 0 and not requests):
+        while self.queue and len(requests) < slots:
             if self.stopped:
-                break
-            if slots <= 0:
                 break
             step = self.context.by_id[self.queue.pop()]
             considered = self._consider(step)
@@ -182,15 +178,19 @@ class Run:
         if flush:
             self.journal.flush()
         for attempt, request in requests:
-            make_places(self.context.files, attempt)
             self.running[attempt.token] = attempt
+            try:
+                make_places(self.context.files, attempt)
+            except FileError as error:
+                self._failed(attempt, AttemptDone(attempt.token, "output"), StepState.FAILED, "output", error.message)
+                continue
             self.ports.executor.submit(request)
         return len(requests)
 
     def _consider(self, step: Step) -> Considered:
         try:
             considered = consider(self.context, step, forced=step.id in self.forced)
-        except SpecError as error:
+        except (SpecError, FileError) as error:
             return Considered(Action.SKIP, Reason.NEVER_DONE, error.message, StepState.FAILED)
         unfinished = step.id in self.context.state.unfinished
         if step.side_effects is SideEffects.EXTERNAL and unfinished and not self.rerun_unsafe and step.id not in self.adoptable:
@@ -224,7 +224,7 @@ class Run:
             return None
         try:
             request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, self.lends)
-        except (ExpressionError, CommandError, SpecError) as error:
+        except (ExpressionError, CommandError, SpecError, FileError) as error:
             detail = getattr(error, "message", str(error))
             self._append(ev.StepEnded(self.run_id, self._now(), step.id, "failed", considered.reason.value, detail))
             self._end(step, StepState.FAILED)
@@ -286,8 +286,9 @@ class Run:
                 return
             if self._next_check(attempt):
                 return
-        except AttemptError as error:
-            self._failed(attempt, attempt.done or done, StepState.FAILED, error.cause, error.message)
+        except (AttemptError, FileError) as error:
+            cause = error.cause if isinstance(error, AttemptError) else "output"
+            self._failed(attempt, attempt.done or done, StepState.FAILED, cause, error.message)
             return
         self._publish(attempt)
 
@@ -351,6 +352,13 @@ class Run:
         self._apply(success)
         self._end(attempt.step, StepState.SUCCEEDED)
         self._remove_temps(attempt.step)
+
+    def not_published(self, success: ev.StepSucceeded, error: FileError) -> None:
+        """The outputs could not be put in place: the attempt failed after all."""
+        attempt = self.publishing.pop(f"{self.run_id}/{success.step}/{success.attempt}")
+        self.running[attempt.token] = attempt
+        assert attempt.done is not None  # noqa: S101 - it was published
+        self._failed(attempt, attempt.done, StepState.FAILED, "output", error.message)
 
     def _failed(self, attempt: Attempt, done: AttemptDone, state: StepState, cause: str, detail: str) -> None:
         """An attempt ended without its result: undo, record, and let another one follow or not."""

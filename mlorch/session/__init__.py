@@ -1,0 +1,1 @@
+"""A project put together: specs, state, files and the loop behind the commands."""

@@ -1,0 +1,272 @@
+"""Jobs for the runner: one a partition, with its context, journal, lock and secrets."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from mlorch.engine.context import Context
+from mlorch.engine.graph import graph_of, select
+from mlorch.engine.upstream import upstream_keys
+from mlorch.lang.expressions import ExpressionError
+from mlorch.model.diagnostics import Diagnostic, Place
+from mlorch.model.errors import SpecError
+from mlorch.runner.loop import Job
+from mlorch.runner.run import RunFacts
+from mlorch.session.selection import known_label, parameters, step_ids
+from mlorch.world import git, secrets
+from mlorch.world.journal import FileJournal
+from mlorch.world.locks import PartitionLock
+from mlorch.world.machine import boot_id, host, start_ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mlorch.engine.graph import Graph
+    from mlorch.model.spec import Pipeline
+    from mlorch.session.workspace import Workspace
+
+
+class GitFacts(dict[str, Any]):
+    """`git` in expressions and records: looked up when first asked for, since it may start a process."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__()
+        self._root = root
+
+    def __missing__(self, name: str) -> object:
+        if name == "commit":
+            value: object = git.commit(self._root)
+        elif name == "dirty":
+            value = git.is_dirty(self._root)
+        else:
+            raise KeyError(name)
+        self[name] = value
+        return value
+
+    def get(self, name: str, default: object = None) -> object:
+        """As of a dictionary that has both entries."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        return name in ("commit", "dirty")
+
+
+class Selected:
+    """A pipeline with what the command line says about it: parameters and steps, the same for all its partitions."""
+
+    def __init__(  # noqa: PLR0913 - one for each option
+        self,
+        pipeline: Pipeline,
+        params: Mapping[str, Any],
+        *,
+        only: Iterable[str] = (),
+        start: Iterable[str] = (),
+        until: Iterable[str] = (),
+        force: bool = False,
+        force_steps: Iterable[str] = (),
+    ) -> None:
+        self.pipeline = pipeline
+        self.params = params
+        self.graph: Graph = graph_of(pipeline)
+        only, start, until = (
+            step_ids(pipeline, "--only", only),
+            step_ids(pipeline, "--from", start),
+            step_ids(pipeline, "--until", until),
+        )
+        self.steps = select(self.graph, only, start, until)
+        self.forced = frozenset(self.steps) if force else frozenset()
+        self.forced |= frozenset(step_ids(pipeline, "--force-step", force_steps))
+        words = [*(f"--only {s}" for s in only), *(f"--from {s}" for s in start), *(f"--until {s}" for s in until)]
+        self.words = (*words, *(["--force"] if force else []), *(f"--force-step {s}" for s in force_steps))
+
+
+class Jobs:
+    """Makes contexts and jobs of one command."""
+
+    def __init__(self, workspace: Workspace, environment: Mapping[str, str]) -> None:
+        self._workspace = workspace
+        self._environment = environment
+        self._git = GitFacts(workspace.root)
+        self._secrets: dict[str, Mapping[str, str]] = {}
+
+    def context(self, selected: Selected, key: str) -> Context:
+        """What the decision about a partition sees now."""
+        workspace = self._workspace
+        return Context(
+            selected.pipeline,
+            selected.graph,
+            workspace.state(selected.pipeline.name, key),
+            workspace.files,
+            workspace,
+            params=selected.params,
+            project_env=workspace.project.env,
+            inherited_env=self._environment,
+            roots=dict(workspace.project.roots),
+            git=self._git,
+            now=workspace.clock.now().timestamp(),
+            selected=selected.steps,
+        )
+
+    def job(self, selected: Selected, key: str, after: tuple[Job, ...] = ()) -> Job:
+        """The job of one partition."""
+        workspace, name = self._workspace, selected.pipeline.name
+        layout = workspace.layout
+
+        def begin() -> tuple[Context, frozenset[str]]:
+            workspace.forget(name, key)
+            return self.context(selected, key), selected.forced
+
+        return Job(
+            name,
+            key,
+            begin,
+            FileJournal(layout.journal(name, key), reserve=layout.reserve),
+            _LazyLock(workspace, name, key),
+            lambda: self.secrets(selected.pipeline),
+            lambda: self._facts(selected),
+            after,
+        )
+
+    def _facts(self, selected: Selected) -> RunFacts:
+        pid = os.getpid()
+        spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")
+        commit = str(self._git["commit"])
+        return RunFacts(
+            selected.words,
+            commit,
+            bool(commit and self._git["dirty"]),
+            pid,
+            start_ticks(pid) or 0,
+            boot_id(),
+            host(),
+            spec,
+        )
+
+    def secrets(self, pipeline: Pipeline) -> Mapping[str, str]:
+        """The values of the pipeline's secrets, fetched once a command. Raises `SpecError` naming all that are missing."""
+        found = self._secrets.get(pipeline.name)
+        if found is not None:
+            return found
+        declared = {secret.name: secret for secret in (*self._workspace.project.secrets, *pipeline.secrets)}
+        wanted = {name for step in pipeline.steps for name in step.secrets}
+        texts = [t for level in (self._workspace.project.env, pipeline.env, *(s.env for s in pipeline.steps)) for _, t in level]
+        wanted |= {name for name in declared if any(f"secrets.{name}" in text for text in texts)}
+        fetched = secrets.resolve(declared.values(), os.environ, self._workspace.root, wanted=wanted)
+        if fetched.problems:
+            raise SpecError(tuple(Diagnostic("E420", f"the secret {name} {what}", Place(pipeline.file)) for name, what in fetched.problems))
+        self._secrets[pipeline.name] = fetched.values
+        return fetched.values
+
+    def with_upstream(self, selected: Selected, keys: Iterable[str], made: dict[tuple[str, str], Job]) -> tuple[Job, ...]:
+        """Jobs for the partitions and for all that they read, upstream first; `made` holds those there are already."""
+        out: list[Job] = []
+        for key in keys:
+            name = selected.pipeline.name
+            if (name, key) in made:
+                out.append(made[name, key])
+                continue
+            before: list[Job] = []
+            for pipeline, upstream in self._reads(selected, key).items():
+                other = self._workspace.named(pipeline)
+                if (pipeline, *upstream) == (name, key):
+                    continue
+                params = parameters(self._workspace, other, (), "")
+                before.extend(self.with_upstream(Selected(other, params), upstream, made))
+            job = self.job(selected, key, tuple(before))
+            made[name, key] = job
+            out.append(job)
+        return tuple(out)
+
+    def _reads(self, selected: Selected, key: str) -> dict[str, tuple[str, ...]]:
+        """The partitions of other pipelines that a partition reads."""
+        context = self.context(selected, key)
+        found: dict[str, dict[str, None]] = {}
+        for step in selected.pipeline.steps:
+            for item in step.inputs:
+                if item.upstream is None:
+                    continue
+                upstream = self._workspace.named(item.upstream.pipeline)
+                try:
+                    keys = upstream_keys(item.upstream, upstream, context.own_window(), context.path_scope(), self._workspace)
+                except (ExpressionError, ValueError) as error:
+                    message = f"step {step.id}, input {item.name}: {error}"
+                    raise SpecError((Diagnostic("E406", message, step.place),)) from error
+                dimension = upstream.time_dimension
+                found.setdefault(upstream.name, {}).update(
+                    dict.fromkeys(known_label(upstream, dimension, k) if dimension else k for k in keys)
+                )
+        return {name: tuple(keys) for name, keys in found.items()}
+
+    def hidden(self, pipelines: Iterable[Pipeline]) -> frozenset[str]:
+        """Variables that secrets are read from: no step inherits them."""
+        declared = [*self._workspace.project.secrets, *(s for p in pipelines for s in p.secrets)]
+        return frozenset(secret.value for secret in declared if secret.source == "env")
+
+
+class _LazyLock:
+    """The partition's lock; its folder and the state folder are made when it is first taken."""
+
+    def __init__(self, workspace: Workspace, pipeline: str, partition: str) -> None:
+        self._workspace = workspace
+        self._pipeline = pipeline
+        self._partition = partition
+        self._lock = PartitionLock(workspace.layout.lock(pipeline, partition))
+        self._made = False
+
+    def acquire(self, *, wait: float | None, note: str) -> bool:
+        """As `Lock.acquire`. Raises `StateError` also for a state folder that may not be used."""
+        if not self._made:
+            layout = self._workspace.layout
+            layout.create(allow_network=self._workspace.project.allow_network_state)
+            layout.create_partition(self._pipeline, self._partition)
+            self._made = True
+        return self._lock.acquire(wait=wait, note=note)
+
+    def holder(self) -> str:
+        """As `Lock.holder`."""
+        return self._lock.holder()
+
+    def fileno(self) -> int:
+        """As `Lock.fileno`."""
+        return self._lock.fileno()
+
+    def release(self) -> None:
+        """As `Lock.release`."""
+        self._lock.release()
+
+
+class Folders:
+    """The `RunFolders` port: run folders in the state folder, ends as the local executor recorded them."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._layout = workspace.layout
+        self._files = workspace.files
+        self._prefix = workspace.layout.root + "/"
+
+    def make(self, run_id: str, facts: str) -> None:
+        """Make the folder of a run and keep `facts` in it."""
+        self._files.write_text(f"{self._layout.create_run(run_id)}/run.json", facts + "\n")
+
+    def path(self, run_id: str, step: str, attempt: int, suffix: str) -> str:
+        """The file `suffix` of an attempt; of the run itself without a step."""
+        if not step:
+            return f"{self._layout.run(run_id)}/{suffix}"
+        return self._layout.attempt(run_id, step, attempt, suffix)
+
+    def record(self, run_id: str) -> str:
+        """The file in which the executor keeps starts and ends."""
+        return self._layout.records(run_id)
+
+    def ends(self, run_id: str) -> dict[str, Any]:
+        """The ends that the executor recorded, by token."""
+        from mlorch.executors.records import read_records
+
+        return {token: end for token, (_, end) in read_records(self.record(run_id)).items() if end is not None}
+
+    def relative(self, path: str) -> str:
+        """Relative to the state folder."""
+        return path[len(self._prefix) :] if path.startswith(self._prefix) else path

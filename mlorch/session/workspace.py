@@ -1,0 +1,187 @@
+"""The project as found on disk: its specs, read when they are first needed, and its state."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from mlorch.engine.fold import fold
+from mlorch.model.diagnostics import Diagnostic, Place, Severity
+from mlorch.model.errors import FileError, SpecError, UsageError
+from mlorch.model.history import PartitionState
+from mlorch.world.clock import SystemClock, parse_now
+from mlorch.world.files import ProjectFiles
+from mlorch.world.journal import FileJournal
+from mlorch.world.layout import StateLayout
+from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlorch.model.spec import Pipeline, Project
+
+
+_T = TypeVar("_T")
+
+
+class Workspace:
+    """Everything of one project that commands share. Also the `Catalog` of its pipelines.
+
+    `explicit` is `--project` ("" to look upwards from `start`), `now` is `--now` as typed.
+    """
+
+    def __init__(self, start: str, explicit: str, now: str = "") -> None:
+        self.root = find_project(start, explicit or None)
+        self.clock = SystemClock(parse_now(now) if now else None)
+        self.warnings: list[Diagnostic] = []
+        self.texts: dict[str, bytes] = {}
+        self.project = self._load_project()
+        state = self.project.state
+        self.layout = StateLayout(state if os.path.isabs(state) else f"{self.root}/{state}")
+        self.files = ProjectFiles(self.root, self.project.roots, cache_dir=self.layout.cache, clock=self.clock)
+        self._files_listed: tuple[str, ...] | None = None
+        self._by_file: dict[str, Pipeline | None] = {}
+        self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
+        self._states: dict[tuple[str, str], PartitionState] = {}
+
+    # Specs.
+
+    def _load_project(self) -> Project:
+        from mlorch.model.spec import Project
+
+        path = f"{self.root}/{PROJECT_FILE}"
+        if not os.path.exists(path):
+            return Project()
+        from mlorch.spec.load import load_project
+
+        loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE)
+        return self._accept(loaded.value, loaded.diagnostics)
+
+    def _read(self, file: str) -> bytes:
+        data = read_file(file if file.startswith("/") else f"{self.root}/{file}")
+        self.texts[file] = data
+        return data
+
+    def _accept(self, value: _T | None, diagnostics: Iterable[Diagnostic]) -> _T:
+        found = tuple(diagnostics)
+        if value is None:
+            raise SpecError(found)
+        self.warnings.extend(problem for problem in found if problem.severity is Severity.WARNING)
+        return value
+
+    def spec_files(self) -> tuple[str, ...]:
+        """The project's pipeline files, relative to it, sorted."""
+        if self._files_listed is None:
+            self._files_listed = pipeline_files(self.root, self.project.pipelines)
+        return self._files_listed
+
+    def load_file(self, file: str) -> Pipeline:
+        """The pipeline of a file (relative to the project, or absolute). Raises `SpecError`."""
+        if file not in self._by_file and file not in self._wrong:
+            self._load(file)
+        if file in self._wrong:
+            raise SpecError(self._wrong[file])
+        pipeline = self._by_file[file]
+        assert pipeline is not None  # noqa: S101 - it is not among the wrong ones
+        return pipeline
+
+    def _load(self, file: str) -> None:
+        from mlorch.spec.load import load_pipeline
+        from mlorch.world.checked import CheckedSpecs
+
+        try:
+            data = self._read(file)
+        except FileError as error:
+            self._wrong[file] = (Diagnostic("E001", error.message, Place(file), error.hint),)
+            return
+        checked = CheckedSpecs(self.layout.cache, _version())
+        loaded = load_pipeline(data, file, self.project, read=self._project_text, checked=checked.known, remember=checked.remember)
+        if loaded.value is None:
+            self._wrong[file] = tuple(loaded.diagnostics)
+        else:
+            self._by_file[file] = self._accept(loaded.value, loaded.diagnostics)
+
+    def _project_text(self, path: str) -> str | None:
+        try:
+            return self.files.read_text(path, 4 * 1024 * 1024)
+        except (ValueError, FileError):
+            return None
+
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """Every pipeline of the project that is sound, by name. Those that are not are in `unsound`."""
+        found = []
+        for file in self.spec_files():
+            if file not in self._by_file and file not in self._wrong:
+                self._load(file)
+            pipeline = self._by_file.get(file)
+            if pipeline is not None:
+                found.append(pipeline)
+        return tuple(sorted(found, key=lambda pipeline: pipeline.name))
+
+    def loaded(self) -> tuple[Pipeline, ...]:
+        """The sound pipelines that were read so far."""
+        return tuple(pipeline for pipeline in self._by_file.values() if pipeline is not None)
+
+    @property
+    def unsound(self) -> tuple[Diagnostic, ...]:
+        """The problems of the specs that were read and cannot be used."""
+        return tuple(problem for problems in self._wrong.values() for problem in problems)
+
+    def named(self, name: str) -> Pipeline:
+        """The pipeline of that name. Raises `UsageError` if there is none, `SpecError` if its file is wrong."""
+        guess = next((file for file in self.spec_files() if os.path.splitext(os.path.basename(file))[0] == name), None)
+        if guess is not None:
+            pipeline = self.load_file(guess)
+            if pipeline.name == name:
+                return pipeline
+        for pipeline in self.pipelines():
+            if pipeline.name == name:
+                return pipeline
+        if self._wrong:  # it may be one of these
+            raise SpecError(self.unsound)
+        raise UsageError(f"there is no pipeline `{name}`" + meant(name, [p.name for p in self.pipelines()]), self._known())
+
+    def _known(self) -> str:
+        names = [pipeline.name for pipeline in self.pipelines()]
+        return f"pipelines of this project: {', '.join(names)}" if names else f"no pipeline file matches {', '.join(self.project.pipelines)}"
+
+    # The `Catalog` port.
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        """The pipeline of that name; None if there is none. Raises `SpecError` if its file is wrong."""
+        try:
+            return self.named(name)
+        except UsageError:
+            return None
+
+    def state(self, pipeline: str, partition: str) -> PartitionState:
+        """What the journal of a partition says; read once a command, until `forget`."""
+        key = (pipeline, partition)
+        found = self._states.get(key)
+        if found is None:
+            path = self.layout.journal(pipeline, partition)
+            events = FileJournal(path).read() if os.path.lexists(path) else ()
+            found = self._states[key] = fold(pipeline, partition, events)
+        return found
+
+    def forget(self, pipeline: str, partition: str) -> None:
+        """The state of a partition is about to change: read it again when it is next asked for."""
+        self._states.pop((pipeline, partition), None)
+
+    def partitions(self, pipeline: str) -> tuple[str, ...]:
+        """Keys of the partitions that have state."""
+        return self.layout.partitions(pipeline)
+
+
+def meant(name: str, known: list[str]) -> str:
+    """`; did you mean …?` for a name that comes close to a known one, else ""."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def _version() -> str:
+    from mlorch import __version__
+
+    return __version__
