@@ -121,15 +121,14 @@ class ProjectFiles:
         found = self.look(known.path, known)
         return found is not None and found.digest == known.digest
 
-    def age(self, path: str) -> float | None:
-        """Seconds since the newest change of `path` (mtime), None if missing. Negative for a time to come."""
+    def modified(self, path: str) -> float | None:
+        """When the content of `path` last changed (mtime), in seconds since the epoch; None if missing."""
         try:
-            changed = os.stat(self.absolute(path)).st_mtime
+            return os.stat(self.absolute(path)).st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise file_error(error, path, "look at") from error
-        return self._clock.now().timestamp() - changed
 
     def size(self, path: str) -> int | None:
         """Bytes of a file, or of all files of a folder; None if missing."""

@@ -129,9 +129,9 @@ class FileJournal:
             self._create()
         data = b"".join(lines)
         try:
-            written = os.write(self._fd, data)
+            written = self._write(data)
             while written < len(data):  # the system takes less than all just before it says why
-                written += os.write(self._fd, data[written:])
+                written += self._write(data[written:])
         except OSError as error:
             self._take_back(error)
             raise state_error(error, self.path, "write") from error
@@ -160,6 +160,10 @@ class FileJournal:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+    def _write(self, data: bytes) -> int:
+        """One call of the system; a place of its own so that a test can play a full disk."""
+        return os.write(self._fd, data)
 
     def _check_usable(self) -> None:
         if self._broken:

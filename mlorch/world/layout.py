@@ -47,7 +47,7 @@ _SUFFIX_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 def encode_name(text: str) -> str:
     """A safe file name for a partition key or a step id: at most 180 characters, different for different texts.
 
-    Bytes outside `[A-Za-z0-9._+-]` become `%XX`, "" becomes `_`, and a leading dot is encoded. A name that would be longer
+    Bytes outside `[A-Za-z0-9._+-]` become `%XX`, "" becomes `_` (and `_` alone `%5F`), and a leading dot is encoded. A name that would be longer
     ends in `~` and a hash: such a one cannot be decoded.
     """
     if not text:
@@ -56,6 +56,8 @@ def encode_name(text: str) -> str:
     name = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw)
     if name.startswith("."):
         name = "%2E" + name[1:]
+    elif name == "_":
+        name = "%5F"
     if len(name) <= _LONGEST:
         return name
     import hashlib
@@ -279,10 +281,14 @@ def network_kind(path: str) -> str:
     try:
         device = os.stat(path).st_dev
         with open("/proc/self/mountinfo", "rb") as file:
-            mounts = file.read()
+            return shared_kind(file.read(), os.major(device), os.minor(device))
     except OSError:
         return ""
-    marker = f" {os.major(device)}:{os.minor(device)} ".encode()
+
+
+def shared_kind(mounts: bytes, major: int, minor: int) -> str:
+    """The type of the device's file system by the lines of proc(5) `mountinfo`, if machines share it, else ""."""
+    marker = f" {major}:{minor} ".encode()
     for line in mounts.splitlines():
         if marker in line:
             kind = line.partition(b" - ")[2].split(b" ", 1)[0].decode("ascii", "replace")
