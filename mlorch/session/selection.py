@@ -195,7 +195,7 @@ def _checked(param: Any, value: Any) -> Any:
 
 def _params_file(workspace: Workspace, file: str) -> dict[str, Any]:
     """A JSON or YAML mapping of parameters."""
-    from mlorch.spec.load import load_mapping
+    from mlorch.spec.source import read
     from mlorch.world.project import read_file
 
     try:
@@ -210,7 +210,10 @@ def _params_file(workspace: Workspace, file: str) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise SpecError((Diagnostic("E413", f"--params-file {file} holds no mapping of names to values"),))
         return found
-    return load_mapping(data, file)
+    found = read(data, file)
+    if found.data is None or found.diagnostics:
+        raise SpecError(found.diagnostics)
+    return dict(found.data)
 
 
 def step_ids(pipeline: Pipeline, option: str, wanted: Iterable[str]) -> tuple[str, ...]:

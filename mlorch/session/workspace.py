@@ -13,6 +13,7 @@ from mlorch.world.clock import SystemClock, parse_now
 from mlorch.world.files import ProjectFiles
 from mlorch.world.journal import FileJournal
 from mlorch.world.layout import StateLayout
+from mlorch.world.memory import FileMemory
 from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, read_file
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Workspace:
         state = self.project.state
         self.layout = StateLayout(state if os.path.isabs(state) else f"{self.root}/{state}")
         self.files = ProjectFiles(self.root, self.project.roots, cache_dir=self.layout.cache, clock=self.clock)
+        self._memory = FileMemory(f"{self.layout.cache}/specs")
         self._files_listed: tuple[str, ...] | None = None
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
@@ -87,21 +89,20 @@ class Workspace:
 
     def _load(self, file: str) -> None:
         from mlorch.spec.load import load_pipeline
-        from mlorch.world.checked import CheckedSpecs
 
         try:
             data = self._read(file)
         except FileError as error:
             self._wrong[file] = (Diagnostic("E001", error.message, Place(file), error.hint),)
             return
-        checked = CheckedSpecs(self.layout.cache, _version())
-        loaded = load_pipeline(data, file, self.project, read=self._project_text, checked=checked.known, remember=checked.remember)
+        loaded = load_pipeline(data, file, self.project, self._memory)
         if loaded.value is None:
             self._wrong[file] = tuple(loaded.diagnostics)
         else:
             self._by_file[file] = self._accept(loaded.value, loaded.diagnostics)
 
-    def _project_text(self, path: str) -> str | None:
+    def project_text(self, path: str) -> str | None:
+        """The text of a file of the project for the rules that look at code; None if there is none to read."""
         try:
             return self.files.read_text(path, 4 * 1024 * 1024)
         except (ValueError, FileError):
@@ -179,9 +180,3 @@ def meant(name: str, known: list[str]) -> str:
 
     close = difflib.get_close_matches(name, known, 1)
     return f"; did you mean `{close[0]}`?" if close else ""
-
-
-def _version() -> str:
-    from mlorch import __version__
-
-    return __version__
