@@ -10,6 +10,7 @@ import argparse
 import os
 
 import polars as pl
+
 from step import tell, wrong_data
 
 

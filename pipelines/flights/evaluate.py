@@ -10,8 +10,9 @@ import os
 
 import joblib
 import polars as pl
-from model_input import risk
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+from model_input import risk
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 
 import polars as pl
+
 from step import tell, wrong_data
 
 SCHEDULE = (

@@ -9,6 +9,7 @@ import os
 
 import joblib
 import polars as pl
+
 from model_input import risk
 from step import tell
 

@@ -10,6 +10,7 @@ import json
 import os
 
 import polars as pl
+
 from step import tell
 
 

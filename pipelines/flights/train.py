@@ -10,8 +10,9 @@ import os
 
 import joblib
 import polars as pl
-from model_input import CATEGORICAL, COLUMNS, categories_of, encode
 from sklearn.ensemble import HistGradientBoostingClassifier
+
+from model_input import CATEGORICAL, COLUMNS, categories_of, encode
 
 
 def main() -> None:

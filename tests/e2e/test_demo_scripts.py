@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
+
 from clean import COLUMNS, clean
 from features import PLANES_COLUMNS, WEATHER_COLUMNS, build
-from polars.testing import assert_frame_equal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
