@@ -62,7 +62,7 @@ def what_happened(step: StepRecord, attempt: AttemptRecord) -> str:
     """`exit status 3 after 12s, attempt 2`."""
     told = _cause(attempt)
     detail = one_line(attempt.detail or (step.detail if step.state.ended else ""))
-    text = detail if not told or detail.startswith(told) else f"{told}: {detail}" if detail else told
+    text = detail if not told or told in detail else f"{told}: {detail}" if detail else told
     if attempt.duration_s:
         text += f" after {duration(attempt.duration_s)}"
     if attempt.number > 1:

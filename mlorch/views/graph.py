@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def tree_lines(graph: Graph, *, glyphs: bool = True) -> list[str]:
     """Each node below the last of what it needs; further needs are named beside it, so that each node stands once.
 
-    The order of the lines is an order in which the nodes can run.
+    The numbers are an order in which the nodes can run.
     """
     branch, corner, bar = ("├── ", "└── ", "│   ") if glyphs else ("|-- ", "`-- ", "|   ")
     rank = {node.id: index for index, node in enumerate(graph.nodes)}
@@ -36,7 +36,7 @@ def tree_lines(graph: Graph, *, glyphs: bool = True) -> list[str]:
 
 
 def _label(node: GraphNode, rank: dict[str, int]) -> str:
-    text = visible(node.id)
+    text = f"{rank[node.id] + 1} {visible(node.id)}"
     if node.note:
         text += f"  {visible(node.note)}"
     known = sorted((need for need, _ in node.needs if need in rank), key=lambda need: rank[need])

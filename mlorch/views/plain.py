@@ -179,7 +179,7 @@ def show_lines(run: Row) -> list[str]:
             str(step["attempts"] or ""),
             step["signal"] or ("" if step["exit_code"] is None else str(step["exit_code"])),
             duration(step["duration_s"]),
-            duration(step["cpu_s"]),
+            duration(step["cpu_s"] or None),
             size(step["peak_rss_bytes"]),
         )
         for step in run["steps"]

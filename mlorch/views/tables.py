@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -128,7 +129,7 @@ def _steps_table(steps: Sequence[Row], width: int) -> Table:
         if retried:
             cells.append(Text(str(step["attempts"] or "")))
         if measured:
-            cells += [Text(duration(step["cpu_s"])), Text(size(step["peak_rss_bytes"]))]
+            cells += [Text(duration(step["cpu_s"] or None)), Text(size(step["peak_rss_bytes"]))]
         cells.append(Text(step_text(step), "" if step["state"] in WENT_WRONG else DIM))
         grid.add_row(*cells)
     return grid
@@ -212,7 +213,7 @@ def show_table(run: Row, now: datetime, width: int) -> RenderableType:
 
 def _results(step: Row) -> list[tuple[str, str]]:
     found = [("output", f"{visible(name)}  {visible(path)}") for name, path in step["outputs"].items()]
-    found += [("value", f"{visible(name)} = {one_line(str(value))}") for name, value in step["values"].items()]
+    found += [("value", f"{visible(name)} = {one_line(json.dumps(value))}") for name, value in step["values"].items()]
     found += [("metric", f"{visible(name)} = {_number(value)}") for name, value in flat(step["metrics"])]
     if step["log"]:
         found.append(("log", visible(step["log"])))
@@ -220,7 +221,7 @@ def _results(step: Row) -> list[tuple[str, str]]:
 
 
 def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else one_line(str(value))
+    return f"{value:.6g}" if isinstance(value, float) else one_line(json.dumps(value))
 
 
 def why_text(pipeline: str, step: Row) -> RenderableType:

@@ -193,4 +193,4 @@ def tally(states: Iterable[tuple[str, int]]) -> str:
 
 def name_of(pipeline: str, partition: str) -> str:
     """`flights_features 2013-01-31`, or the pipeline alone."""
-    return visible(f"{pipeline} {partition}" if partition else pipeline)
+    return visible(f"{pipeline} {partition}".strip())
