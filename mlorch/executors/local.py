@@ -6,6 +6,7 @@ import array
 import contextlib
 import errno
 import json
+import marshal
 import math
 import os
 import select
@@ -27,7 +28,6 @@ _SUPERVISOR_FD = 3
 _RECEIVE = 1 << 16
 _ROUND_MS = 20
 _DRAIN = 4096
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LocalExecutor:
@@ -99,7 +99,7 @@ class LocalExecutor:
             if hurry:
                 self._endings[token][0].hurry()
         elif token in self._requests and self._channel is not None:
-            self._send(_line({"op": "cancel", "token": token, "hurry": hurry}), ())
+            self._send(_packed({"op": "cancel", "token": token, "hurry": hurry}), ())
 
     def wake(self) -> None:
         """Make `poll` return early; may be called from a thread or a signal handler."""
@@ -279,16 +279,18 @@ class LocalExecutor:
         self._supervisor = 0
 
 
-def _line(message: dict[str, object]) -> bytes:
-    return _encode(message).encode() + b"\n"
+def _packed(message: dict[str, object]) -> bytes:
+    """For the supervisor, which is the same Python as we: `marshal` needs no imports there, and a fifth of the time."""
+    data = marshal.dumps(message)
+    return len(data).to_bytes(4, "little") + data
 
 
 def _message(request: AttemptRequest) -> bytes:
     message: dict[str, object] = {
         "op": "run",
         "token": request.token,
-        "argv": request.argv,
-        "env": dict(request.env),
+        "argv": [str(word) for word in request.argv],
+        "env": {name: str(value) for name, value in request.env},
         "cwd": request.cwd,
         "log": request.log,
         "record": request.record,
@@ -304,9 +306,8 @@ def _message(request: AttemptRequest) -> bytes:
     if request.unset:
         message["unset"] = request.unset
     if request.masks:
-        # JSON knows no bytes; this maps each byte to one character.
-        message["masks"] = [mask.decode("latin-1") for mask in request.masks]
-    return _line(message)
+        message["masks"] = list(request.masks)
+    return _packed(message)
 
 
 def _read(path: str) -> dict[str, tuple[StartRecord | None, AttemptDone | None]]:

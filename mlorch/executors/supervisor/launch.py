@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
+
+from mlorch.executors.supervisor.light import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_DEFAULT_PATH = b"/usr/local/bin:/usr/bin:/bin"
+_DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 # Python ignores SIGPIPE and SIGXFSZ, the supervisor the others; what is ignored would stay so in the step.
 _DEFAULTS = (
     signal.SIGPIPE,
@@ -51,14 +52,14 @@ def enter(folder: str) -> None:
         raise SpawnError(code, f"working folder {folder}: {_reason(error)}") from None
 
 
-def spawn(argv: list[str], env: Mapping[bytes, bytes], out: int, lends: Sequence[int]) -> int:
+def spawn(argv: list[str], env: Mapping[str, str], out: int, lends: Sequence[int]) -> int:
     """Start `argv` in the current folder, in a session of its own, and return its process id. Raises `SpawnError`.
 
     stdin is `/dev/null`, stdout and stderr are `out`; beside these the process has the descriptors `lends`, and no other.
     """
     if not argv or not argv[0]:
         raise SpawnError(errno.ENOENT, "the command is empty")
-    path = _find(argv[0], env.get(b"PATH", _DEFAULT_PATH))
+    path = _find(argv[0], env.get("PATH", _DEFAULT_PATH))
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, out, 1),
@@ -69,7 +70,7 @@ def spawn(argv: list[str], env: Mapping[bytes, bytes], out: int, lends: Sequence
     try:
         return os.posix_spawn(path, argv, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS)
     except OSError as error:
-        raise SpawnError(error.errno or 0, _explain(error, argv, os.fsdecode(path), env)) from None
+        raise SpawnError(error.errno or 0, _explain(error, argv, path, env)) from None
     except ValueError as error:
         raise SpawnError(errno.EINVAL, f"{argv[0]}: {error} in the arguments or the environment") from None
 
@@ -85,28 +86,28 @@ def _reason(error: Exception) -> str:
     return words.get(error.errno) or os.strerror(error.errno)
 
 
-def _find(word: str, search: bytes) -> bytes:
+def _find(word: str, search: str) -> str:
     """The file that `word` names, by the step's own PATH. Raises `SpawnError`."""
-    name = os.fsencode(word)
-    if b"\0" in name:
+    if "\0" in word:
         raise SpawnError(errno.EINVAL, f"{word!r}: a NUL byte in the command")
-    if b"/" in name:
-        return name
-    refused = b""
-    for folder in search.split(b":"):
-        path = (folder or b".") + b"/" + name
+    if "/" in word:
+        return word
+    refused = ""
+    for folder in search.split(":"):
+        path = f"{folder or '.'}/{word}"
         if os.access(path, os.X_OK):
             if not os.path.isdir(path):
                 return path
         elif not refused and os.path.isfile(path):
             refused = path
     if refused:
-        found = os.fsdecode(refused)
-        raise SpawnError(errno.EACCES, f"{word}: found as {found}, which may not be executed; try: chmod +x {found}")
-    raise SpawnError(errno.ENOENT, f"{word}: command not found in PATH={os.fsdecode(search)}")
+        raise SpawnError(
+            errno.EACCES, f"{word}: found as {refused}, which may not be executed; try: chmod +x {refused}"
+        )
+    raise SpawnError(errno.ENOENT, f"{word}: command not found in PATH={search}")
 
 
-def _explain(error: OSError, argv: list[str], path: str, env: Mapping[bytes, bytes]) -> str:
+def _explain(error: OSError, argv: list[str], path: str, env: Mapping[str, str]) -> str:
     """Why the system refused to execute `path`."""
     word = argv[0]
     if error.errno == errno.ENOENT:
@@ -122,7 +123,9 @@ def _explain(error: OSError, argv: list[str], path: str, env: Mapping[bytes, byt
     if error.errno == errno.ENOEXEC:
         return f"{word}: not a program for this machine, and no script: a script's first line names what runs it, like #!/bin/sh"
     if error.errno == errno.E2BIG:
-        size = sum(len(os.fsencode(item)) + 1 for item in argv) + sum(len(k) + len(v) + 2 for k, v in env.items())
+        size = sum(len(os.fsencode(item)) + 1 for item in argv) + sum(
+            len(os.fsencode(name + value)) + 2 for name, value in env.items()
+        )
         longest = max(argv, key=len)
         return (
             f"{word}: {size} bytes of arguments and environment are more than the system takes (the longest argument has "

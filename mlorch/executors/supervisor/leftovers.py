@@ -8,9 +8,9 @@ that cleared its environment), it is nobody's: it may stay until every step has 
 from __future__ import annotations
 
 import os
-import signal
 
 from mlorch.executors.supervisor import proc
+from mlorch.executors.supervisor.light import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import errno
-import json
+import marshal
 import os
 import select
-import signal
-import socket
 import time
-import traceback
 
 from mlorch.executors.supervisor import launch, linux, proc
 from mlorch.executors.supervisor.attempt import NEVER, Attempt, line
 from mlorch.executors.supervisor.leftovers import Leftovers
+from mlorch.executors.supervisor.light import signal, socket
 from mlorch.executors.supervisor.logs import LogGuard
 from mlorch.executors.supervisor.records import Records
 
@@ -30,6 +28,8 @@ _TELL_LATER = 0.015
 """A start is told with the end of a short step, or after so many seconds: half as many wake-ups for who listens."""
 _OOM_FRESH = 1.0
 _RECEIVE = 1 << 16
+_SIZE = 4
+"""A message is its length in so many bytes, then the message."""
 _ANCILLARY = socket.CMSG_SPACE(253 * 4)
 
 
@@ -43,9 +43,10 @@ class Supervisor:
         self._outbox = bytearray()
         self._tell_at = NEVER
         self._received_fds: list[int] = []
-        self._environment = dict(os.environb)
+        self._environment = dict(os.environ)
         self._boot_id = proc.boot_id()
         self._ticks = proc.start_ticks(os.getpid())
+        self._birthdays = proc.Birthdays()
         self._records = Records()
         self._leftovers = Leftovers()
         self._unowned_at = NEVER
@@ -117,9 +118,13 @@ class Supervisor:
         if not data:
             self._disconnect()
             return
-        *lines, self._inbox = (self._inbox + data).split(b"\n")
-        for text in lines:
-            self._handle(json.loads(text))
+        self._inbox += data
+        while len(self._inbox) >= _SIZE and len(self._inbox) >= (
+            end := _SIZE + int.from_bytes(self._inbox[:_SIZE], "little")
+        ):
+            message = self._inbox[_SIZE:end]
+            self._inbox = self._inbox[end:]
+            self._handle(marshal.loads(message))  # noqa: S302 - from the one that started us, over a socket of its own
 
     def _handle(self, message: dict[str, Any]) -> None:
         if message["op"] == "run":
@@ -178,7 +183,7 @@ class Supervisor:
             "type": "start",
             "token": attempt.token,
             "pid": attempt.pid,
-            "start_ticks": proc.start_ticks(attempt.pid),
+            "start_ticks": attempt.start_ticks,
             "boot_id": self._boot_id,
             "at": attempt.began_at,
             "supervisor_pid": os.getpid(),
@@ -195,10 +200,9 @@ class Supervisor:
     def _launch(self, attempt: Attempt, message: dict[str, Any]) -> None:
         env = self._environment.copy()
         for name in message.get("unset", ()):
-            env.pop(os.fsencode(name), None)
+            env.pop(name, None)
         given = message["env"]
-        for name, value in given.items():
-            env[os.fsencode(name)] = os.fsencode(value)
+        env.update(given)
         if _MARKS[0] in given:
             attempt.marks = [os.fsencode(f"{name}={given[name]}") for name in _MARKS if name in given]
         attempt.log_fd = launch.open_log(message["log"])
@@ -210,19 +214,21 @@ class Supervisor:
         if attempt.began - self._oom_read > _OOM_FRESH:
             self._oom_read, self._oom_count = attempt.began, proc.oom_kills(self._oom_source)
         attempt.baseline = self._oom_count
+        before = self._birthdays.now()
         try:
             attempt.pid = launch.spawn(message["argv"], env, out, attempt.lends)
         finally:
             if out != attempt.log_fd:
                 os.close(out)
+        attempt.start_ticks = self._birthdays.of(attempt.pid, before)
         attempt.grace = message["grace"]
         attempt.timeout_at = attempt.began + message["timeout"] if "timeout" in message else NEVER
         attempt.heartbeat = message.get("heartbeat", NEVER)
 
-    def _open_pipe(self, attempt: Attempt, masks: list[str]) -> int:
+    def _open_pipe(self, attempt: Attempt, masks: list[bytes]) -> int:
         from mlorch.executors.supervisor.masking import Masker
 
-        attempt.masker = Masker([mask.encode("latin-1") for mask in masks])
+        attempt.masker = Masker(masks)
         attempt.pipe_fd, out = os.pipe2(os.O_CLOEXEC)
         # Only our end: the step's end is its stdout, and programs do not expect that to refuse a write.
         os.set_blocking(attempt.pipe_fd, False)
@@ -378,6 +384,8 @@ class Supervisor:
             if attempt.end is None:
                 attempt.send(signal.SIGKILL)
             self._leftovers.end(attempt, signal.SIGKILL)
+        import traceback
+
         self._tell(line({"type": "bug", "text": traceback.format_exc()}))
         self._send()
 
