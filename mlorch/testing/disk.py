@@ -131,12 +131,12 @@ class MemoryFiles:
         found = self.look(known.path, known)
         return found is not None and found.digest == known.digest
 
-    def age(self, path: str) -> float | None:
-        """Seconds since the newest change, None if missing."""
+    def modified(self, path: str) -> float | None:
+        """When the content of `path` last changed, by the clock that was given; None if missing. A folder: never (0)."""
         file = self._files.get(self.absolute(path))
         if file is None:
             return 0.0 if self.exists(path) else None
-        return self._clock.now().timestamp() - file.changed
+        return file.changed
 
     def size(self, path: str) -> int | None:
         """Bytes of a file or of all files of a folder, None if missing."""

@@ -26,8 +26,6 @@ _GRAIN_NS = 20_000_000
 _ENTRIES = 200_000
 """The cache keeps so many files at most."""
 
-_KEPT_LONGER_NS = 5 * 60 * 1_000_000_000
-
 
 def signature(status: os.stat_result) -> str:
     """What `stat` says of a file: the same signature means the same content, unless it is `racy`."""
@@ -118,16 +116,12 @@ class DigestCache:
         self._used.add(path)
         self._changed = True
 
-    def forget(self, path: str) -> None:
-        """The file at `path` moved away."""
-        if self._entries is not None:
-            self._entries.pop(path, None)
-            self._used.discard(path)
-
     def save(self) -> None:
         """Write what is new; that it cannot be written is no error, since everything in it can be read again."""
         if not self._changed or self._entries is None:
             return
+        if not os.path.isdir(os.path.dirname(os.path.dirname(self._path))):
+            return  # no state folder yet: looking at a project leaves nothing behind
         import json
         from zlib import crc32
 
@@ -272,7 +266,9 @@ class Digester:
         if not is_racy(status, looked_ns):
             return False
         if self._fine is None:
-            self._fine = fine_device(self._probe) if self._probe else 0
+            if not os.path.isdir(os.path.dirname(self._probe)):
+                return True  # no state folder yet: looking at a project leaves nothing behind
+            self._fine = fine_device(self._probe)
         return status.st_dev != self._fine or status.st_mtime_ns > looked_ns
 
 

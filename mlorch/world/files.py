@@ -46,7 +46,7 @@ class ProjectFiles:
         self._digester = Digester(DigestCache(f"{cache_dir}/digests") if cache_dir else None, probe=cache_dir)
         # What was read in a staging folder, until it is moved; what was moved, until it is looked at.
         self._staged: dict[str, Seen | None] = {}
-        self._published: dict[str, Seen] = {}
+        self._published: dict[str, Seen | None] = {}
 
     # Names.
 
@@ -103,11 +103,13 @@ class ProjectFiles:
             before: Seen | None = Seen(known.signature, known.digest, known.size, known.racy)
         else:
             before = None
+        staged = full in self._staged
+        # What we put there ourselves is known by its record in the journal: the cache is for what comes from outside.
+        cached = not staged and full not in self._published
         published = self._published.pop(full, None)
         if published is not None and (before is None or before.signature != published.signature):
             before = published
-        staged = full in self._staged
-        seen = self._digester.look(full, before, cached=not staged)
+        seen = self._digester.look(full, before, cached=cached)
         if seen is None:
             return None
         if staged:
@@ -217,21 +219,7 @@ class ProjectFiles:
         source, target = self.absolute(staged), self.absolute(final)
         publish.move(source, target)
         seen = self._staged.pop(source, None)
-        if seen is not None:
-            self._note_published(seen, target)
-
-    def _note_published(self, seen: Seen, target: str) -> None:
-        # A rename changes a file's ctime, so its signature: size, mtime and inode prove that it is what was read.
-        if ":" in seen.signature:
-            try:
-                status = os.stat(target)
-            except OSError:
-                return
-            size, mtime, _, inode = seen.signature.split(":")
-            if (int(size), int(mtime), int(inode)) != (status.st_size, status.st_mtime_ns, status.st_ino):
-                return
-            seen = Seen(f"{size}:{mtime}:{status.st_ctime_ns}:{inode}", seen.digest, seen.size, seen.racy)
-        self._published[target] = seen
+        self._published[target] = None if seen is None else _after_move(seen, target)
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder, links not followed; missing is fine."""
@@ -257,3 +245,20 @@ class ProjectFiles:
         """Keep what was read of files for later invocations."""
         if self._digester.cache is not None:
             self._digester.cache.save()
+
+
+def _after_move(seen: Seen, target: str) -> Seen | None:
+    """What is known of a file after its rename to `target`, which changed its ctime and so its signature.
+
+    That size, mtime and inode stayed proves that it is what was read; else None.
+    """
+    if ":" not in seen.signature:  # a folder's does not change by moving it
+        return seen
+    try:
+        status = os.stat(target)
+    except OSError:
+        return None
+    size, mtime, _, inode = seen.signature.split(":")
+    if (int(size), int(mtime), int(inode)) != (status.st_size, status.st_mtime_ns, status.st_ino):
+        return None
+    return Seen(f"{size}:{mtime}:{status.st_ctime_ns}:{inode}", seen.digest, seen.size, seen.racy)

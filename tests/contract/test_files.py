@@ -12,6 +12,7 @@ from mlorch.testing.disk import MemoryFiles
 from mlorch.world.files import ProjectFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mlorch.model.ports import Files
@@ -71,7 +72,7 @@ def test_looking_at_what_is_not_there(files: Files) -> None:
     assert files.look("a/b/c") is None
     assert not files.exists("a")
     assert files.size("a") is None
-    assert files.age("a") is None
+    assert files.modified("a") is None
     assert files.read_text("a", 10) is None
 
 
@@ -107,7 +108,7 @@ def test_a_change_of_content_is_noticed_and_a_mere_rewrite_is_not(files: Files) 
         lambda files: (files.write_text("d/z", "1"), files.remove("d/x")),
     ],
 )
-def test_changes_in_a_folder_are_noticed(files: Files, change) -> None:  # type: ignore[no-untyped-def]
+def test_changes_in_a_folder_are_noticed(files: Files, change: Callable[[Files], object]) -> None:
     publish_folder(files, "d/", {"x": "1", "sub/y": "2"})
     known = files.look("d")
     assert known is not None and files.same(known) and known.size == 2
@@ -220,6 +221,16 @@ def test_reading_more_than_allowed_is_refused(files: Files) -> None:
     files.write_text("d/x", "")
     with pytest.raises(FileError):
         files.read_text("d", 10)
+
+
+def test_modification_times_do_not_run_backwards(files: Files) -> None:
+    files.write_text("a", "1")
+    first = files.modified("a")
+    files.write_text("a", "2")
+    second = files.modified("a")
+    assert first is not None
+    assert second is not None
+    assert 0 < first <= second
 
 
 def test_sizes(files: Files) -> None:

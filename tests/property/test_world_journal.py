@@ -46,7 +46,7 @@ def go_on(path: Path) -> tuple[Event, ...]:
 
 
 @given(batches)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_cut_at_every_byte(given_batches: list[list[Event]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole")

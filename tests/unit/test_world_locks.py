@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
 from mlorch.model.errors import StateError
 from mlorch.world.locks import PartitionLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHILD = "import sys; print('there', flush=True); sys.stdin.read()"
 
@@ -183,7 +185,7 @@ def test_what_cannot_be_locked_is_a_state_error(tmp_path: Path, what: str) -> No
 def test_a_handler_that_raises_while_it_is_taken_leaves_it_free(tmp_path: Path) -> None:
     class Interrupted(PartitionLock):
         def _is_current(self, fd: int) -> bool:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(fd)
 
     with pytest.raises(KeyboardInterrupt):
         Interrupted(str(tmp_path / "lock")).acquire(wait=0, note="")
