@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from simpleeval import InvalidExpression, SimpleEval
 
 from mlorch.lang.grammar import path_of
-from mlorch.lang.syntax import CONSTANTS, ExpressionError
+from mlorch.lang.terms import CONSTANTS, ExpressionError
 from mlorch.lang.values import LARGEST_BITS, is_number, kind, member
 
 if TYPE_CHECKING:

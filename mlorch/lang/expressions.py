@@ -7,20 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.lang.syntax import (
-    Expression,
-    ExpressionError,
-    Names,
-    NotKnownYet,
-    Path,
-    has_expression,
-    parse,
-    parse_condition,
-    parts,
-    places,
-    references,
-    tree,
-)
+from mlorch.lang.syntax import has_expression, parse, parse_condition, parts, places, references, tree
+from mlorch.lang.terms import Expression, ExpressionError, Names, NotKnownYet, Path
 from mlorch.lang.values import resolve, to_text
 
 if TYPE_CHECKING:

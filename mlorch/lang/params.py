@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from typing import TYPE_CHECKING, Any, cast
 
@@ -161,7 +162,7 @@ def _full_problem(schema: dict[str, Any], value: JsonValue) -> str:
     from referencing.exceptions import Unresolvable
 
     # An own, empty registry: the library's default would fetch a remote `$ref` from the network.
-    registry: Any = cast("Any", Registry)()
+    registry: Any = Registry()
     validator = Draft7Validator(schema, registry=registry)
     try:
         error = best_match(validator.iter_errors(value))
@@ -192,7 +193,9 @@ def _is_type(value: object) -> bool:
 
 _SHAPES: dict[str, Callable[[object], bool]] = {
     "type": _is_type,
-    "enum": lambda value: isinstance(value, list) and bool(value) and not any(_type(v) in ("array", "object") for v in value),
+    "enum": lambda value: (
+        isinstance(value, list) and bool(value) and not any(_type(v) in ("array", "object") for v in value)
+    ),
     "minimum": _is_number,
     "maximum": _is_number,
     "exclusiveMinimum": _is_number,
@@ -216,13 +219,14 @@ def _same(left: object, right: object) -> bool:
 def _check_range(schema: dict[str, Any], value: Any) -> str:
     if not _is_number(value):
         return ""
-    for key, holds, words in (
-        ("minimum", lambda bound: value >= bound, "at least"),
-        ("maximum", lambda bound: value <= bound, "at most"),
-        ("exclusiveMinimum", lambda bound: value > bound, "more than"),
-        ("exclusiveMaximum", lambda bound: value < bound, "less than"),
-    ):
-        if key in schema and not holds(schema[key]):
+    bounds: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
+        ("minimum", operator.ge, "at least"),
+        ("maximum", operator.le, "at most"),
+        ("exclusiveMinimum", operator.gt, "more than"),
+        ("exclusiveMaximum", operator.lt, "less than"),
+    )
+    for key, holds, words in bounds:
+        if key in schema and not holds(value, schema[key]):
             return f"expected {words} {canonical(schema[key])}, got {_shown(value)}"
     return ""
 

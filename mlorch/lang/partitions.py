@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from mlorch.model.spec import Dimension
 
-_HOUR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2})(Z|[+-][0-9]{4}(?:[0-9]{2})?)?", re.ASCII)
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})", re.ASCII)
-_MONTH = re.compile(r"([0-9]{4})-([0-9]{2})", re.ASCII)
-_YEAR = re.compile(r"[0-9]{4}", re.ASCII)
+_HOUR = r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2})(Z|[+-][0-9]{4}(?:[0-9]{2})?)?"
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_WEEK = r"([0-9]{4})-W([0-9]{2})"
+_MONTH = r"([0-9]{4})-([0-9]{2})"
+_YEAR = r"[0-9]{4}"
 _EXAMPLES = {"hour": "2026-10-25T02+0200", "day": "2026-10-25", "week": "2026-W43", "month": "2026-10"}
 _UTC_NAMES = frozenset({"UTC", "Etc/UTC", "Zulu", "Etc/Zulu", "UCT", "Etc/UCT", "Universal", "Etc/Universal"})
 _TICK = timedelta(microseconds=1)
@@ -274,7 +274,7 @@ def _count_hours(dim: TimeDimension, first: Window, last: Window) -> int:
 def _bound(dim: TimeDimension, label: str, *, last: bool) -> Window:
     """The first (or last) window in the period that `label` names, which may be coarser than the dimension."""
     order = ("hour", "day", "week", "month", "year")
-    if dim.every == "hour" and _HOUR.fullmatch(label):
+    if dim.every == "hour" and re.fullmatch(_HOUR, label):
         return parse_label(dim, label)
     for every in order[order.index(dim.every) if dim.every in order else 0 :]:
         first = _first_day(every, label) if every != "hour" else None
@@ -298,20 +298,22 @@ def _not_a_label(dim: TimeDimension, label: str) -> str:
         return f"`{label}`: partitions by a cron line do not work yet"
     day = _first_day("day", label.split("T", 1)[0])
     if day is not None and dim.every in ("week", "month"):
-        return f"`{label}` is no {dim.every}; the {dim.every} of that day is `{_label(dim.every, _floor(dim.every, day))}`"
+        return (
+            f"`{label}` is no {dim.every}; the {dim.every} of that day is `{_label(dim.every, _floor(dim.every, day))}`"
+        )
     return f"`{label}` is no {dim.every}: write it as {_EXAMPLES[dim.every]}"
 
 
 def _first_day(every: str, label: str) -> date | None:
     """The first day of the day, week, month or year called `label`; None if it is no such label."""
     try:
-        if every == "day" and _DAY.fullmatch(label):
+        if every == "day" and re.fullmatch(_DAY, label):
             return date.fromisoformat(label)
-        if every == "week" and (match := _WEEK.fullmatch(label)):
+        if every == "week" and (match := re.fullmatch(_WEEK, label)):
             return date.fromisocalendar(int(match[1]), int(match[2]), 1)
-        if every == "month" and (match := _MONTH.fullmatch(label)):
+        if every == "month" and (match := re.fullmatch(_MONTH, label)):
             return date(int(match[1]), int(match[2]), 1)
-        if every == "year" and _YEAR.fullmatch(label):
+        if every == "year" and re.fullmatch(_YEAR, label):
             return date(int(label), 1, 1)
     except ValueError:
         return None
@@ -367,7 +369,7 @@ def _midnight(day: date, dim: TimeDimension) -> datetime:
 
 
 def _parse_hour(dim: TimeDimension, label: str) -> Window:
-    match = _HOUR.fullmatch(label)
+    match = re.fullmatch(_HOUR, label)
     day = _first_day("day", match[1]) if match else None
     if match is None or day is None or int(match[2]) > 23:
         raise ValueError(_not_a_label(dim, label))

@@ -38,7 +38,9 @@ def parse_duration(text: str) -> float:
             break
         total, position, previous = total + float(match[1]) * unit, match.end(), unit
     if not given or position != len(given):
-        raise ValueError(f"`{text}` is no duration: write a number with a unit, such as 500ms, 90s, 45m, 2h, 7d, 1w or 1h30m")
+        raise ValueError(
+            f"`{text}` is no duration: write a number with a unit, such as 500ms, 90s, 45m, 2h, 7d, 1w or 1h30m"
+        )
     if total > _LONGEST:
         raise ValueError(f"`{text}` is too long: at most 400 years")
     return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlorch.lang.syntax import CONSTANTS, ExpressionError, Path
+from mlorch.lang.terms import CONSTANTS, ExpressionError, Path
 
 LARGEST_BITS = 1024
 _NO_DOUBLE = (float("inf"), float("-inf"))
@@ -108,7 +108,9 @@ def to_text(value: object, shown: str = "the value") -> str:
         return float.__repr__(value)
     if isinstance(value, list | tuple):
         raise ExpressionError(
-            f"{shown} is a list, which cannot stand inside text", 0, "give it a word of its own in `run`, or take one item"
+            f"{shown} is a list, which cannot stand inside text",
+            0,
+            "give it a word of its own in `run`, or take one item",
         )
     if isinstance(value, Mapping):
         from json import dumps
