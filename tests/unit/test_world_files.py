@@ -84,10 +84,19 @@ def test_an_unchanged_file_is_read_once_by_all_invocations(root: Path, cache: Pa
 def test_a_file_changed_within_the_grain_of_the_clock_is_read_again(files: ProjectFiles, read: list[str]) -> None:
     files._digester._fine = 0  # as on a system with coarse times
     (root / "x").write_text("1")
+    age(root / "x", -100)  # a change to come is as near as one just made
     known = look(files, "x")
     assert known.racy
     assert files.same(known)
     assert read == ["x", "x"]
+
+
+def test_how_near_a_change_is_too_near(root: Path) -> None:
+    (root / "x").write_text("1")
+    status = (root / "x").stat()
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    assert digests.is_racy(status, changed + 19_000_000)
+    assert not digests.is_racy(status, changed + 21_000_000)
 
 
 def test_the_same_times_and_size_vouch_only_when_not_racy(root: Path, files: ProjectFiles, read: list[str]) -> None:
