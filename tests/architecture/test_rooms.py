@@ -39,7 +39,7 @@ STANDARD_LIBRARY_ONLY = frozenset({"model"})
 VERSION = "mlorch"
 
 WORLDLY_MODULES = frozenset(
-    {"fcntl", "glob", "io", "multiprocessing", "os", "pathlib", "select", "shutil", "signal", "socket",
+    {"fcntl", "glob", "io", "multiprocessing", "os", "pathlib", "select", "shutil", "socket",
      "subprocess", "tempfile", "time"}
 )  # fmt: skip
 WORLDLY_CALLS = frozenset({"open", "input", "breakpoint", "exec", "eval", "compile", "__import__"})
