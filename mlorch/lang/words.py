@@ -57,6 +57,8 @@ class Slot:
 Pieces: TypeAlias = tuple[str | Slot, ...]
 
 
+HARMLESS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./,:=+@%-")
+"""Characters that mean nothing to a shell, nor to a programming language inside its quotes."""
 _VARIABLES = {
     ("partition",): "MLORCH_PARTITION",
     ("partition", "key"): "MLORCH_PARTITION",
