@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Data = dict[str, Any]
+LOG_LIMIT = 64 * 1024 * 1024
 LIST_INPUT = "all"
 """Name of the one input that a plain list of paths makes."""
 _LAST = re.compile(r"last\(([0-9]+)\)")
@@ -112,11 +113,11 @@ def step(name: str, data: Data, place: Place | None) -> Step:
         trigger_rule=TriggerRule(get("trigger_rule", "all_success")),
         retry=retry(data["retry"]) if "retry" in data else _NO_RETRY,
         timeout=seconds(get("timeout")),
-        grace=seconds(get("grace", "10s")) or 0.0,
+        grace=(seconds(data["grace"]) or 0.0) if "grace" in data else 10.0,
         cache=cache(data["cache"]) if "cache" in data else _AUTO,
         allow_failure=_failures(get("allow_failure", False)),
         side_effects=SideEffects(get("side_effects", "none")),
-        log_limit=size(get("log_limit", "64MiB")),
+        log_limit=size(data["log_limit"]) if "log_limit" in data else LOG_LIMIT,
         env=_env(data) if "env" in data else (),
         secrets=tuple(get("secrets", ())),
         params=tuple(get("params", ())),
@@ -296,7 +297,7 @@ def size(value: str) -> int:
     try:
         return parse_size(value)
     except ValueError:
-        return 64 * 1024 * 1024
+        return LOG_LIMIT
 
 
 def _failures(value: Any) -> bool | tuple[int, ...]:

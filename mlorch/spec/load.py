@@ -11,7 +11,7 @@ from mlorch.model.spec import Pipeline, Project
 from mlorch.spec import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mlorch.spec.source import Source
 
@@ -77,6 +77,36 @@ def load_pipeline(data: bytes, file: str, project: Project | None = None, memory
         where = {step.id: (step.place.line, step.place.column, step.place.width) for step in checked.pipeline.steps if step.place}
         _remember(memory, key, checked.data, where, checked.diagnostics)
     return Loaded(checked.pipeline, checked.diagnostics, checked.source)
+
+
+def partial_project(data: bytes, file: str) -> Project:
+    """What is sound of a project file that has errors; `validate` looks at the pipelines with it all the same."""
+    from mlorch.spec.check import check_project
+
+    checked = check_project(data, file)
+    return build.project(checked.data, file, _digest(data)) if checked.data is not None else Project()
+
+
+def check_across(
+    pipelines: Sequence[Pipeline], sources: Mapping[str, Source] | None = None, *, complete: bool = True
+) -> tuple[Diagnostic, ...]:
+    """What can be wrong between pipelines: names, inputs from each other, cycles, paths written twice.
+
+    `sources`, by file, make the places exact. Not `complete`: some files could not be read, so that a pipeline that is not
+    among them is no error.
+    """
+    from mlorch.spec.rules.across import check_across as check
+
+    return check(pipelines, sources, complete=complete)
+
+
+def check_imports(
+    pipeline: Pipeline, read: Callable[[str], str | None], source: Source | None = None
+) -> tuple[Diagnostic, ...]:
+    """Warnings about project modules that scripts of steps import and `code` does not cover. Reads by `read`, runs nothing."""
+    from mlorch.spec.rules.imports import check_imports as check
+
+    return check(pipeline, read, source)
 
 
 def _errors(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -59,6 +59,11 @@ class Node:
     reads: Callable[[str], float] | None = None
 
     @property
+    def sized(self) -> bool:
+        """Whether a mapping has a least or largest number of keys."""
+        return "minProperties" in self.schema or "maxProperties" in self.schema
+
+    @property
     def hint(self) -> str:
         """How to mend a value of the wrong shape."""
         return str(self.schema.get("x-hint", ""))
@@ -74,7 +79,7 @@ class Shape:
 
     def check(self, kind: str, data: Map) -> None:
         """Hold `data` against the schema of `kind` (`pipeline` or `project`)."""
-        self._object(compiled(kind), data, data.offset, "")
+        self._object(compiled(kind), data, "")
 
     def prune(self) -> None:
         """Take what is unsound out of the data, so that rules may look at the rest."""
@@ -98,7 +103,7 @@ class Shape:
             if not self._text(node, value, where, path):
                 self._refuse(where)
         elif kind is dict:
-            self._object(node, value, _offset(where), path, where)
+            self._object(node, value, path, where)
         elif kind is list:
             self._array(node, value, where, path)
         elif not self._number(node, value, where, path):
@@ -187,21 +192,12 @@ class Shape:
             for position, element in enumerate(value):
                 self._value(item, element, (value, position), f"{path}[{position}]")
 
-    def _object(self, node: Node, value: Map, offset: int, path: str, where: tuple[Map | Seq, Key] | None = None) -> None:
-        size = sum(1 for key in value if not key.startswith("x-"))
-        for key, limit in node.bounds:
-            if key == "minProperties" and size < limit:
-                self._report("E206", f"`{path}` is empty", offset, node.hint or _known(node))
-                if where is not None:
-                    self._refuse(where)
-            elif key == "maxProperties" and size > limit:
-                message = f"`{path}` has {size} keys; at most {limit:g} can be used together"
-                self._report("E206", message, offset, node.hint or _known(node))
-                if where is not None:
-                    self._refuse(where)
+    def _object(self, node: Node, value: Map, path: str, where: tuple[Map | Seq, Key] | None = None) -> None:
+        if node.sized:
+            self._size(node, value, path, where)
         for key in node.required:
             if key not in value:
-                self._missing(node, key, offset, path)
+                self._missing(node, key, value.offset if where is None else _key_offset(where), path)
                 if where is not None and key != "run":
                     self._refuse(where)
         properties, extra, names = node.properties, node.extra, node.names
@@ -216,6 +212,20 @@ class Shape:
                 self._value(child, item, (value, key), f"{path}.{key}" if path else key)
             elif node.closed:
                 self._unknown(node, key, value, path)
+
+    def _size(self, node: Node, value: Map, path: str, where: tuple[Map | Seq, Key] | None) -> None:
+        size = sum(1 for key in value if not key.startswith("x-"))
+        offset = value.offset if where is None else _offset(where)
+        for key, limit in node.bounds:
+            if key == "minProperties" and size < limit:
+                self._report("E206", f"`{path}` is empty", offset, node.hint or _known(node))
+            elif key == "maxProperties" and size > limit:
+                message = f"`{path}` has {size} keys; at most {limit:g} can be used together"
+                self._report("E206", message, offset, node.hint or _known(node))
+            else:
+                continue
+            if where is not None:
+                self._refuse(where)
 
     def _missing(self, node: Node, key: str, offset: int, path: str) -> None:
         child = node.properties.get(key)
@@ -302,6 +312,12 @@ def _offset(where: tuple[Map | Seq, Key]) -> int:
     if isinstance(container, Map):
         return container.mark(str(key))[1]
     return container.marks[int(key)]
+
+
+def _key_offset(where: tuple[Map | Seq, Key]) -> int:
+    """Where the key of a mapping stands, or the item of a list."""
+    container, key = where
+    return container.mark(str(key))[0] if isinstance(container, Map) else container.marks[int(key)]
 
 
 def _describe(value: Any) -> str:

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from mlorch.spec.rules.context import Context, Key
 
 Parts = tuple[str, ...]
+Entry = tuple[Parts, str, tuple["str | int", ...]]
+"""A path that is written: its names, by whom, and the keys that lead to it in the file."""
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _ROOT = re.compile(r"\$\{\{\s*roots\s*(?:\.|\[)")
 
 
 def check_paths(context: Context) -> None:
     """Every path of inputs, outputs, metrics, code and working folders."""
-    written: list[tuple[Parts, str, int]] = []
+    written: list[Entry] = []
     for step in context.pipeline.steps:
         for item in step.inputs:
             for path in item.paths:
@@ -36,8 +38,8 @@ def check_paths(context: Context) -> None:
         _overlap(context, one, two)
 
 
-def _outputs(context: Context, step: Step) -> Iterable[tuple[Parts, str, int]]:
-    """Check the outputs of a step; gives (parts, step, offset) of each."""
+def _outputs(context: Context, step: Step) -> list[Entry]:
+    """Check the outputs of a step; gives (parts, step, keys) of each."""
     found = []
     named: list[tuple[str, tuple[Key, ...]]] = [
         (output.path, ("steps", step.id, "outputs", output.name)) for output in step.outputs
@@ -46,24 +48,23 @@ def _outputs(context: Context, step: Step) -> Iterable[tuple[Parts, str, int]]:
         named.append((step.metrics, ("steps", step.id, "metrics")))
         if any(output.name == "metrics" for output in step.outputs):
             message = "an output named `metrics` beside the key `metrics`"
-            context.report("E410", message, context.key_at("steps", step.id, "outputs", "metrics"), "give the output another name")
+            context.report("E414", message, context.key_at("steps", step.id, "outputs", "metrics"), "give the output another name")
     for path, keys in named:
         if not path:
             continue
-        offset = context.at(*keys, "path") if keys[2] == "outputs" else context.at(*keys)
         if path[:1] in "/~" or ".." in path:
             _inside(context, path, keys)
         parts = normal(path)
         if not parts:
-            context.report("E402", f"the path `{path}` names no file", offset, "name a file or folder below the project")
+            context.report("E402", f"the path `{path}` names no file", context.at(*keys, "path"), "name a file or folder below the project")
             continue
         if is_glob(_EXPRESSION.sub("", path)):
-            context.report("E409", f"the output `{path}` is a pattern", offset, "an output is one file, or a folder that ends in `/`")
+            context.report("E409", f"the output `{path}` is a pattern", context.at(*keys, "path"), "an output is one file, or a folder that ends in `/`")
         state = normal(context.project.state)
         if parts[: len(state)] == state:
-            context.report("E411", f"the output `{path}` lies in mlorch's state folder", offset, "choose another folder")
-        _partition(context, path, keys, offset)
-        found.append((parts, step.id, offset))
+            context.report("E415", f"the output `{path}` lies in mlorch's state folder", context.at(*keys, "path"), "choose another folder")
+        _partition(context, path, keys)
+        found.append((parts, step.id, keys))
     return found
 
 
@@ -80,10 +81,10 @@ def normal(path: str) -> Parts:
     return ("/", *parts) if path.startswith("/") else tuple(parts)
 
 
-def overlaps(written: Iterable[tuple[Parts, str, int]]) -> list[tuple[tuple[Parts, str, int], tuple[Parts, str, int]]]:
+def overlaps(written: Iterable[Entry]) -> list[tuple[Entry, Entry]]:
     """Pairs of paths that are equal, or of which one lies inside the other; found in one pass over the sorted paths."""
     found = []
-    open_: list[tuple[Parts, str, int]] = []
+    open_: list[Entry] = []
     for entry in sorted(written):
         while open_ and entry[0][: len(open_[-1][0])] != open_[-1][0]:
             open_.pop()
@@ -93,15 +94,16 @@ def overlaps(written: Iterable[tuple[Parts, str, int]]) -> list[tuple[tuple[Part
     return found
 
 
-def _overlap(context: Context, one: tuple[Parts, str, int], two: tuple[Parts, str, int]) -> None:
-    first, second = (one, two) if one[2] <= two[2] else (two, one)
-    line = context.text.line_of(first[2])
+def _overlap(context: Context, one: Entry, two: Entry) -> None:
+    places = sorted((context.at(*entry[2], "path"), entry) for entry in (one, two))
+    (before, first), (offset, second) = places
+    line = context.text.line_of(before)
     who = "the same step" if first[1] == second[1] else f"the step {first[1]}"
     if one[0] == two[0]:
         message = f"{who} writes this path too (line {line})"
     else:
         message = f"this path and that of {who} in line {line} lie one inside the other"
-    context.report("E401", message, second[2], "every output needs a place of its own")
+    context.report("E401", message, offset, "every output needs a place of its own")
 
 
 def _inside(context: Context, path: str, keys: tuple[Key, ...]) -> None:
@@ -137,7 +139,7 @@ def _roots_hint(path: str) -> str:
     return "name the folder under `roots` in mlorch.yaml, and write `${{ roots.NAME }}/…`" if path else ""
 
 
-def _partition(context: Context, path: str, keys: tuple[Key, ...], offset: int) -> None:
+def _partition(context: Context, path: str, keys: tuple[Key, ...]) -> None:
     """Two partitions must not write one path: each dimension is part of it."""
     dimensions = context.names.dimensions
     if not dimensions:
@@ -155,4 +157,4 @@ def _partition(context: Context, path: str, keys: tuple[Key, ...], offset: int) 
             continue
         what = f"`{keys[3]}`" if keys[2] == "outputs" else "`metrics`"
         message = f"every partition by `{dimension}` would write the output {what} to this one path"
-        context.report("E408", message, offset, f"put `${{{{ partition.{dimension} }}}}` into it")
+        context.report("E408", message, context.at(*keys, "path"), f"put `${{{{ partition.{dimension} }}}}` into it")

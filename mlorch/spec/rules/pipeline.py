@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlorch.lang.params import canonical, schema_problem
+from mlorch.lang.params import canonical, check_value, schema_problem
 from mlorch.model.spec import Kind, TimeDimension
 from mlorch.spec.places import Map
 
@@ -34,6 +34,7 @@ def check_pipeline(context: Context) -> None:
 
 def _params(context: Context) -> None:
     own = context.data.get("params")
+    shared = dict(context.project.params)
     for param in context.pipeline.params:
         if not isinstance(own, dict) or param.name not in own:
             continue
@@ -41,9 +42,14 @@ def _params(context: Context) -> None:
         problem = param_problem(param)
         if problem:
             context.report("E701", f"the parameter `{param.name}`: {problem}", offset, "make default and schema fit each other")
-        elif not param.has_default and context.names.scheduled:
+        elif not param.has_default and context.names.scheduled and param.name not in shared:
             message = f"the parameter `{param.name}` has no default, and nobody gives it a value when the schedule runs it"
             context.report("E702", message, offset, "add a `default`")
+        elif param.name in shared:
+            try:
+                check_value(param, shared[param.name])
+            except ValueError as error:
+                context.report("E701", f"mlorch.yaml gives it another value: {error}", offset, "make the two fit each other")
 
 
 def param_problem(param: Param) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.commands import CommandError, parse_command
-from mlorch.lang.syntax import OPEN, ExpressionError, parts
+from mlorch.lang.syntax import OPEN, ExpressionError, references
 from mlorch.model.spec import SideEffects, TriggerRule
 from mlorch.spec.rules.context import meant
 
@@ -41,39 +41,36 @@ def _command(context: Context, step: Step) -> None:
     run, keys = step.run, ("steps", step.id, "run")
     if not run:
         return
-    if not isinstance(run, str):
-        if step.shell:
-            message = "`shell` is for a text; a list of words is started without one"
-            context.report("E507", message, context.at("steps", step.id, "shell"), "remove `shell`, or write `run` as a text")
-        if not run[0].strip():
-            context.report("E505", "the first word of the command is empty", context.at(*keys), "name the program there")
-            return
-    try:
-        parse_command(run, step.shell)
-    except CommandError as error:
-        if isinstance(run, str) and not _is_readable(run) and step.shell != "python":
-            return
-        _unreadable(context, run, error, keys)
-    except ExpressionError:
+    if not isinstance(run, str) and step.shell:
+        message = "`shell` is for a text; a list of words is started without one"
+        context.report("E507", message, context.at("steps", step.id, "shell"), "remove `shell`, or write `run` as a text")
         return
+    _parse(context, run, step.shell, keys)
 
 
-def _is_readable(text: str) -> bool:
-    """Whether the expressions of a command are sound; if not, that has been said already."""
-    if OPEN not in text:
-        return True
+def _parse(context: Context, run: str | tuple[str, ...], shell: str, keys: tuple[Key, ...]) -> None:
+    """Report what makes a command unfit; unreadable expressions and secrets have been reported with the other strings."""
+    if shell != "python" and not _is_readable(run):
+        return
     try:
-        parts(text)
-    except ExpressionError:
-        return False
+        parse_command(run, shell)
+    except CommandError as error:
+        text = run if isinstance(run, str) else run[error.word or 0]
+        offset = context.at(*keys) if isinstance(run, str) else context.at(*keys, error.word or 0)
+        place = context.text.inside(offset, text, min(error.offset, max(len(text) - 1, 0)))
+        context.report("E505", error.message, place, error.hint)
+
+
+def _is_readable(run: str | tuple[str, ...]) -> bool:
+    for text in (run,) if isinstance(run, str) else run:
+        if OPEN in text:
+            try:
+                names = references(text)
+            except ExpressionError:
+                return False
+            if any(path[0] == "secrets" for path in names):
+                return False
     return True
-
-
-def _unreadable(context: Context, run: str | tuple[str, ...], error: CommandError, keys: tuple[Key, ...]) -> None:
-    offset = context.at(*keys)
-    if isinstance(run, str):
-        offset = context.text.inside(offset, run, min(error.offset, max(len(run) - 1, 0)))
-    context.report("E505", error.message, offset, error.hint)
 
 
 def _trigger(context: Context, step: Step) -> None:
@@ -114,13 +111,7 @@ def _checks(context: Context, step: Step) -> None:
             said = "both `expr` and `run`" if check.expr else "neither `expr` nor `run`"
             context.report("E209", f"a check has {said}", offset, "write one of them")
         elif check.run:
-            keys: tuple[Key, ...] = ("steps", step.id, "checks", position, "run")
-            try:
-                parse_command(check.run, "")
-            except CommandError as error:
-                _unreadable(context, check.run, error, keys)
-            except ExpressionError:
-                continue
+            _parse(context, check.run, "", ("steps", step.id, "checks", position, "run"))
 
 
 def _retry(context: Context, step: Step) -> None:

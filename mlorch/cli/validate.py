@@ -1,0 +1,218 @@
+"""`validate`, `schema` and `explain` without the command line: bytes in, reports and texts out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlorch.model.diagnostics import Diagnostic, Place, Severity
+from mlorch.model.errors import UsageError
+from mlorch.model.spec import Pipeline, Project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mlorch.model.spec import Secret
+    from mlorch.spec.load import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file: what was found in it. `name` is the pipeline's, "" for the project file or where it cannot be told."""
+
+    file: str
+    name: str
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def errors(self) -> int:
+        """How many errors."""
+        return sum(problem.severity is Severity.ERROR for problem in self.diagnostics)
+
+    @property
+    def warnings(self) -> int:
+        """How many warnings."""
+        return len(self.diagnostics) - self.errors
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All files, and what is wrong between them, sorted by place."""
+
+    files: tuple[FileReport, ...]
+    project: Project | None = None
+    pipelines: tuple[Pipeline, ...] = ()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Every problem of every file."""
+        return tuple(problem for file in self.files for problem in file.diagnostics)
+
+    def ok(self, *, strict: bool = False) -> bool:
+        """Whether there is no error; under `strict` no warning either."""
+        return not any(strict or problem.severity is Severity.ERROR for problem in self.diagnostics)
+
+    def data(self, *, strict: bool = False) -> dict[str, Any]:
+        """What `-o json` shows as `data`."""
+        files = [
+            {
+                "file": file.file,
+                "pipeline": file.name or None,
+                "errors": file.errors,
+                "warnings": file.warnings,
+                "ok": not file.errors,
+            }
+            for file in self.files
+        ]
+        return {"files": files, "ok": self.ok(strict=strict)}
+
+
+def validate(
+    project: tuple[str, bytes] | None,
+    pipelines: Sequence[tuple[str, bytes]],
+    read: Callable[[str], str | None],
+    *,
+    unreadable: Sequence[Diagnostic] = (),
+    missing_secret: Callable[[Secret], str] | None = None,
+) -> Report:
+    """Every problem of every file, and across files. `project` and `pipelines` are (file, bytes).
+
+    `read` gives the text of a file of the project, for what scripts import. `missing_secret` says in words why a secret has
+    no value now ("" if it has one). `unreadable` are problems of files that could not even be read.
+    """
+    from mlorch.spec.load import check_across, check_imports, load_pipeline, load_project
+
+    found: dict[str, list[Diagnostic]] = {}
+    names: dict[str, str] = {}
+    shared: Project | None = Project()
+    if project is not None:
+        loaded_project = load_project(project[1], project[0])
+        found[project[0]] = list(loaded_project.diagnostics)
+        shared = loaded_project.value
+    loaded: list[Loaded[Pipeline]] = []
+    for file, data in pipelines:
+        one = load_pipeline(data, file, shared or _tolerant(project))
+        loaded.append(one)
+        found[file] = list(one.diagnostics)
+        if one.value is not None:
+            names[file] = one.value.name
+            found[file] += check_imports(one.value, read, one.source)
+            if missing_secret is not None:
+                found[file] += _secrets(one.value, shared or Project(), missing_secret)
+    sound = tuple(one.value for one in loaded if one.value is not None)
+    complete = len(sound) == len(loaded) and not unreadable
+    sources = {one.value.file: one.source for one in loaded if one.value is not None and one.source is not None}
+    for problem in (*check_across(sound, sources, complete=complete), *unreadable):
+        found.setdefault(problem.place.file if problem.place else "", []).append(problem)
+    reports = tuple(
+        FileReport(file, names.get(file, ""), tuple(sorted(problems, key=lambda problem: problem.sort_key)))
+        for file, problems in found.items()
+    )
+    return Report(reports, shared, sound)
+
+
+def _tolerant(project: tuple[str, bytes] | None) -> Project:
+    """What can be used of a project file with errors, so that its errors do not make others in every pipeline."""
+    from mlorch.spec.load import partial_project
+
+    return partial_project(project[1], project[0]) if project is not None else Project()
+
+
+def _secrets(pipeline: Pipeline, project: Project, missing: Callable[[Secret], str]) -> Iterable[Diagnostic]:
+    declared = {secret.name: secret for secret in (*project.secrets, *pipeline.secrets)}
+    for name in dict.fromkeys(name for step in pipeline.steps for name in step.secrets):
+        if name in declared and (why := missing(declared[name])):
+            step = next(step for step in pipeline.steps if name in step.secrets)
+            yield Diagnostic(
+                "W108",
+                f"the secret {name} is not there now: {why}",
+                step.place or Place(pipeline.file),
+                "set it before `mlorch run`",
+            )
+
+
+def render(diagnostics: Iterable[Diagnostic]) -> str:
+    """Diagnostics for people: place, severity, code and message, the source line with a caret, and how to mend it."""
+    return "\n".join(render_one(problem) for problem in diagnostics)
+
+
+def render_one(problem: Diagnostic) -> str:
+    """One diagnostic, ending in a newline."""
+    where = f"{problem.place}: " if problem.place is not None else ""
+    lines = [f"{where}{problem.severity.value} {problem.code}: {problem.message}"]
+    if problem.source and problem.place is not None:
+        source, column = _window(problem.source, problem.place.column)
+        number = str(problem.place.line)
+        pad = "".join("\t" if char == "\t" else " " * _cells(char) for char in source[:column])
+        width = max(1, sum(_cells(char) for char in source[column : column + problem.place.width]))
+        lines.append(f"  {number} | {_visible(source)}")
+        lines.append(f"  {' ' * len(number)} | {pad}{'^' * width}")
+    if problem.hint:
+        lines.append(f"  = {problem.hint}")
+    return "\n".join(lines) + "\n"
+
+
+def summary(report: Report) -> str:
+    """The last line: how many files, errors and warnings."""
+    errors = sum(file.errors for file in report.files)
+    warnings = sum(file.warnings for file in report.files)
+    files = _count(len(report.files), "file")
+    if not errors and not warnings:
+        return f"{files}: no problems"
+    return f"{files}: {_count(errors, 'error')}, {_count(warnings, 'warning')}"
+
+
+def explain(code: str) -> str:
+    """The page of a code. Raises UsageError for one that does not exist."""
+    from mlorch.spec.codes import CODES
+    from mlorch.spec.codes import explain as page
+    from mlorch.spec.shape import suggest
+
+    text = page(code)
+    if text is None:
+        meant = suggest(code.strip().upper(), CODES)
+        hint = f"did you mean {meant}?" if meant else f"codes go from {min(CODES)} to {max(CODES)}"
+        raise UsageError(f"there is no code `{code}`", hint)
+    return text
+
+
+def schema(key: str = "") -> str:
+    """A key of the language explained, or all of them. Raises UsageError for one that does not exist."""
+    from mlorch.spec.entry import schema_entry
+
+    try:
+        return schema_entry(key)
+    except KeyError as error:
+        meant = str(error.args[0]) if error.args else ""
+        hint = f"did you mean `{meant}`?" if meant else "`mlorch schema` lists all keys"
+        raise UsageError(f"there is no key `{key}`", hint) from None
+
+
+_WIDEST = 160
+
+
+def _window(source: str, column: int) -> tuple[str, int]:
+    """The part of a long line around the column (from 1), and the column in it (from 0)."""
+    index = min(column - 1, len(source))
+    if len(source) <= _WIDEST:
+        return source, index
+    start = max(0, min(index - _WIDEST // 2, len(source) - _WIDEST))
+    return source[start : start + _WIDEST], index - start
+
+
+def _visible(text: str) -> str:
+    """Without characters that would move the cursor or colour the terminal."""
+    return "".join(char if char == "\t" or char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _cells(char: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if char < "\u0300":
+        return 1
+    from unicodedata import combining, east_asian_width
+
+    return 0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
