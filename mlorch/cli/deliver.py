@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlorch.cli.options import DEFAULT_ONLY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -122,26 +124,26 @@ def perform(terminal: Terminal, options: RunOptions) -> int:
 
 def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options: RunOptions) -> int:
     """What came of `run`; returns its exit code."""
-    from mlorch.views.rows import idle_row, run_row
+    from mlorch.views.rows import run_row
 
     for note in outcome.notes:
         terminal.warn(note)
-    idle = [idle_row(plan) for plan in outcome.idle]
-    ended = [run_row(run, session.state_folder) for run in outcome.runs]
+    rows = [run_row(run, session.state_folder) for run in outcome.runs]
     if terminal.json:
         from mlorch.views.json_ import diagnostics
 
-        terminal.document(outcome.exit_code, {"runs": idle + ended}, diagnostics(session.diagnostics))
+        terminal.document(outcome.exit_code, {"runs": rows}, diagnostics(session.diagnostics))
         return outcome.exit_code
     if not terminal.options.quiet:
-        for row in idle:
-            _idle_line(terminal, row)
-        _summary(terminal, ended)
+        for row in rows:
+            if row["run_id"] is None:
+                _idle_line(terminal, row)
+        _summary(terminal, [row for row in rows if row["run_id"] is not None])
     if terminal.github:
         from mlorch.views.github import summary
 
-        terminal.append_summary(summary(idle + ended))
-    show_failures(terminal, outcome.runs, options.params)
+        terminal.append_summary(summary(rows))
+    show_failures(terminal, outcome.runs, _go_on(terminal, outcome.runs, options))
     return outcome.exit_code
 
 
@@ -170,24 +172,32 @@ def _summary(terminal: Terminal, rows: Sequence[Row]) -> None:
     terminal.lines(run_line(row) for row in rows)
 
 
-def show_failures(terminal: Terminal, runs: Sequence[RunRecord], params: Sequence[tuple[str, str]]) -> None:
-    """Panels of the first failures, and for each run the command that goes on."""
-    from mlorch.views.failure import continue_command, failures
+def _go_on(terminal: Terminal, runs: Sequence[RunRecord], options: RunOptions) -> list[str]:
+    """The commands that go on with the runs in which something failed."""
+    from mlorch.views.failure import continue_command
+
+    leading = leading_options(terminal.options)
+    params = _param_words(options.params, options.params_file)
+    return [continue_command(run.pipeline, run.partition, params, leading) for run in runs if _failed(run)]
+
+
+def _failed(run: RunRecord) -> int:
+    return sum(step.state.bad for step in run.steps.values())
+
+
+def show_failures(terminal: Terminal, runs: Sequence[RunRecord], commands: Sequence[str]) -> None:
+    """Panels of the first failures, and below them the commands that go on."""
+    total = sum(_failed(run) for run in runs)
+    if not total:
+        return
+    from mlorch.views.failure import failures
 
     shown = 0
-    commands = []
     for run in runs:
-        bad = sum(step.state.bad for step in run.steps.values())
-        if not bad:
-            continue
         for found in failures(run, terminal.tail, terminal.shown_path, FAILURES_SHOWN - shown):
             shown += 1
             _show_failure(terminal, found)
-        commands.append(continue_command(run.pipeline, run.partition, params, leading_options(terminal.options)))
-    if not commands:
-        return
     tell = terminal.warn if terminal.options.quiet or terminal.json else terminal.raw
-    total = sum(step.state.bad for run in runs for step in run.steps.values())
     if total > shown:
         tell(f"… and {total - shown:,} more that failed: mlorch show RUN")
     tell("When that is mended, go on with:")
@@ -243,7 +253,7 @@ def show_backfill(terminal: Terminal, session: Session, outcome: BackfillOutcome
         from mlorch.views.rows import run_row
 
         terminal.append_summary(summary([run_row(run, session.state_folder) for run in outcome.runs]))
-    show_failures(terminal, outcome.runs, options.params)
+    show_failures(terminal, outcome.runs, [backfill_command(options, leading_options(terminal.options), options.only)])
     return outcome.exit_code
 
 
@@ -265,11 +275,18 @@ def _backfill_summary(terminal: Terminal, outcome: BackfillOutcome, options: Bac
         from mlorch.views.text import count
 
         terminal.say(f"{count(outcome.stale, 'partition')} stale; to run these too:")
-        terminal.paste(stale_command(options, leading_options(terminal.options)))
+        terminal.paste(backfill_command(options, leading_options(terminal.options), ("stale",)))
 
 
-def stale_command(options: BackfillOptions, leading: Sequence[str]) -> str:
-    """The backfill of the same range that takes what is stale."""
+def _param_words(params: Sequence[tuple[str, str]], file: str) -> list[str]:
+    words = ["--params-file", file] if file else []
+    for name, value in params:
+        words += ["--param", f"{name}={value}"]
+    return words
+
+
+def backfill_command(options: BackfillOptions, leading: Sequence[str], only: Sequence[str]) -> str:
+    """The backfill of the same range that takes `only` those partitions."""
     import shlex
 
     words = ["mlorch", *leading, "backfill", options.pipeline]
@@ -278,5 +295,8 @@ def stale_command(options: BackfillOptions, leading: Sequence[str]) -> str:
     words += ["--last", str(options.newest)] if options.newest else []
     for key in options.partitions:
         words += ["-p", key]
-    words += ["--only", "stale"]
+    words += ["--with-upstream"] if options.with_upstream else []
+    words += _param_words(options.params, options.params_file)
+    if tuple(only) != DEFAULT_ONLY:
+        words += ["--only", ",".join(only)]
     return " ".join(shlex.quote(word) for word in words)

@@ -91,7 +91,8 @@ mlorch show flights_features@2013-01-31
 )
 def show(ctx: typer.Context, run: Run) -> int:
     """One run in full: steps, attempts, reasons, resources used, outputs, values, metrics, and what failed."""
-    from mlorch.cli.deliver import show_failures
+    from mlorch.cli.deliver import leading_options, show_failures
+    from mlorch.views.failure import continue_command
     from mlorch.views.rows import run_row
 
     terminal: Terminal = ctx.obj
@@ -112,22 +113,22 @@ def show(ctx: typer.Context, run: Run) -> int:
         from mlorch.views.plain import show_lines
 
         terminal.lines(show_lines(row))
-    params = _texts(found)
-    show_failures(terminal, [found], params)
+    again = continue_command(found.pipeline, found.partition, _typed(found), leading_options(terminal.options))
+    show_failures(terminal, [found], [again])
     if not any(step.state.bad for step in found.steps.values()):
-        from mlorch.cli.deliver import leading_options
-        from mlorch.views.failure import continue_command
-
         terminal.say("The same again:")
-        terminal.paste(continue_command(found.pipeline, found.partition, params, leading_options(terminal.options)))
+        terminal.paste(again)
     return 0
 
 
-def _texts(run: RunRecord) -> list[tuple[str, str]]:
+def _typed(run: RunRecord) -> list[str]:
     """The values a run had, as they are typed: strings as they are, all else as JSON."""
     import json
 
-    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in run.params]
+    words = []
+    for name, value in run.params:
+        words += ["--param", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return words
 
 
 @command(

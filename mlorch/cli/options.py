@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEFAULT_ONLY = ("missing", "failed")
+
 
 @dataclass(frozen=True, slots=True)
 class GlobalOptions:
@@ -59,7 +61,7 @@ class BackfillOptions:
     last: str = ""
     newest: int | None = None
     partitions: tuple[str, ...] = ()
-    only: tuple[str, ...] = ("missing", "failed")
+    only: tuple[str, ...] = DEFAULT_ONLY
     params: tuple[tuple[str, str], ...] = ()
     params_file: str = ""
     jobs: int | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlorch.views.text import count, duration, lines_of, name_of, one_line, size, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import RenderableType
 
@@ -100,17 +100,14 @@ def _cause(attempt: AttemptRecord) -> str:
             return ""
 
 
-def continue_command(
-    pipeline: str, partition: str, params: Iterable[tuple[str, str]] = (), leading: Sequence[str] = ()
-) -> str:
+def continue_command(pipeline: str, partition: str, options: Sequence[str] = (), leading: Sequence[str] = ()) -> str:
     """The command that goes on where the run stopped, quoted for a shell. `leading` are global options to repeat."""
     import shlex
 
     words = ["mlorch", *leading, "run", pipeline]
     if partition:
         words += ["-p", partition]
-    for name, value in params:
-        words += ["--param", f"{name}={value}"]
+    words += options
     return " ".join(shlex.quote(word) for word in words)
 
 

@@ -8,7 +8,7 @@ from mlorch.views.failure import failure
 from mlorch.views.lines import QuietObserver
 from mlorch.views.plain import backfill_total, step_line
 from mlorch.views.rows import Row, state_counts, step_row
-from mlorch.views.text import duration, lines_of, name_of, one_line, step_text, tally, words
+from mlorch.views.text import count, duration, lines_of, name_of, one_line, step_text, tally, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,7 +112,7 @@ class GithubObserver(QuietObserver):
 
     def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
         """Name the run."""
-        self._say(tame(f"{name_of(run.pipeline, run.partition)}  run {run.run_id}  {len(order):,} steps"))
+        self._say(tame(f"{name_of(run.pipeline, run.partition)}  run {run.run_id}  {count(len(order), 'step')}"))
 
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         """A group when the step ended."""

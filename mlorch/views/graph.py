@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.views.text import visible
+from mlorch.views.text import clipped, one_line, visible
 
 if TYPE_CHECKING:
     from mlorch.model.status import Graph, GraphNode
+
+
+_NOTE = 60
 
 
 def tree_lines(graph: Graph, *, glyphs: bool = True) -> list[str]:
@@ -38,7 +41,7 @@ def tree_lines(graph: Graph, *, glyphs: bool = True) -> list[str]:
 def _label(node: GraphNode, rank: dict[str, int]) -> str:
     text = f"{rank[node.id] + 1} {visible(node.id)}"
     if node.note:
-        text += f"  {visible(node.note)}"
+        text += f"  {clipped(one_line(node.note), _NOTE)}"
     known = sorted((need for need, _ in node.needs if need in rank), key=lambda need: rank[need])
     also = known[:-1] + [need for need, _ in node.needs if need not in rank]
     return f"{text}  (also after {', '.join(visible(need) for need in also)})" if also else text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlorch.views.plain import backfill_total, run_line, step_line
 from mlorch.views.rows import run_row, step_row
-from mlorch.views.text import name_of, one_line
+from mlorch.views.text import count, name_of, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +63,8 @@ class LineObserver(QuietObserver):
 
     def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
         """Name the run, so that it can be looked at or cancelled from elsewhere."""
-        self._say(f"{name_of(run.pipeline, run.partition)}  run {run.run_id}  {len(order):,} steps")
+        if not self._several or self._verbose:
+            self._say(f"{name_of(run.pipeline, run.partition)}  run {run.run_id}  {count(len(order), 'step')}")
 
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         """A line when the step ended, or will be tried again."""

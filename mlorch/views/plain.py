@@ -223,9 +223,16 @@ def why_lines(pipeline: str, step: Row) -> list[str]:
 
 def backfill_lines(rows: Sequence[BackfillRow]) -> list[str]:
     """One line a partition: what is or was done with it, and why."""
+    several = len({row.pipeline for row in rows}) > 1
     cells = [("partition", "action", "state", "reason", "run")]
     cells += [
-        (name_of(row.pipeline, row.key), row.action, words(row.state), words(one_line(row.reason)), row.run_id or "")
+        (
+            name_of(row.pipeline if several else "", row.key),
+            row.action,
+            words(row.state),
+            words(one_line(row.reason)),
+            row.run_id or "",
+        )
         for row in rows
     ]
     return columns(cells)

@@ -32,7 +32,6 @@ STEP_STATES = (
     "pending",
 )
 PARTITION_STATES = ("done", "missing", "failed", "stale", "running")
-_REUSED_STATES = {"reuse": "cached", "skip": "skipped", "run": "pending", "unknown": "pending"}
 
 
 def problem_row(problem: Diagnostic) -> Row:
@@ -52,7 +51,7 @@ def problem_row(problem: Diagnostic) -> Row:
 def run_row(run: RunRecord, log_root: str = "") -> Row:
     """One run with its steps. `log_root` is put before the logs' paths (the state folder)."""
     return {
-        "run_id": run.run_id,
+        "run_id": run.run_id or None,
         "pipeline": run.pipeline,
         "partition": run.partition or None,
         "state": run.state.value,
@@ -88,41 +87,6 @@ def step_row(step: StepRecord, log_root: str = "") -> Row:
         "outputs": _outputs(step.outputs),
         "values": _json(step.values),
         "metrics": _json(step.metrics),
-    }
-
-
-def idle_row(plan: Plan) -> Row:
-    """A partition where there was nothing to do, in the shape of a run that left no trace."""
-    return {
-        "run_id": None,
-        "pipeline": plan.pipeline,
-        "partition": plan.partition or None,
-        "state": "succeeded",
-        "reason": "unchanged",
-        "started_at": None,
-        "finished_at": None,
-        "duration_s": None,
-        "steps": [
-            {
-                "id": step.id,
-                "state": _REUSED_STATES[step.action.value],
-                "reason": step.reason.value,
-                "detail": step.detail or None,
-                "attempts": 0,
-                "exit_code": None,
-                "signal": None,
-                "started_at": None,
-                "finished_at": None,
-                "duration_s": None,
-                "peak_rss_bytes": None,
-                "cpu_s": None,
-                "log": None,
-                "outputs": dict(step.outputs),
-                "values": {},
-                "metrics": {},
-            }
-            for step in plan.steps
-        ],
     }
 
 

@@ -253,9 +253,10 @@ def backfill_table(rows: Sequence[BackfillRow], limit: int = MANY) -> Renderable
     grid.add_column("state", no_wrap=True)
     grid.add_column("why", overflow="fold", ratio=1)
     shown = rows if len(rows) <= limit else [row for row in rows if row.action == "run"][:limit]
+    several = len({row.pipeline for row in rows}) > 1
     for row in shown:
         grid.add_row(
-            Text(name_of(row.pipeline, row.key)),
+            Text(name_of(row.pipeline if several else "", row.key)),
             Text(f"{ACTION_GLYPHS.get(row.action, ' ')} {row.action}", ACTION_STYLES.get(row.action, "")),
             Text(words(row.state), STYLES.get(row.state, "")),
             Text(words(one_line(row.reason)), DIM),

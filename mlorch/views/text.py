@@ -145,6 +145,11 @@ def one_line(text: str) -> str:
     return visible(" ⏎ ".join(text.strip().splitlines())) if "\n" in text or "\r" in text else visible(text)
 
 
+def clipped(text: str, width: int) -> str:
+    """At most `width` characters, the last one `…` where something was cut."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def lines_of(data: bytes, keep: int) -> list[str]:
     """The last `keep` lines of a log's tail, decoded with replacement and made visible.
 
@@ -164,14 +169,8 @@ def words(reason: str) -> str:
 
 
 def why(reason: str, detail: str) -> str:
-    """Reason and detail in one line, the reason only once."""
-    reason = words(reason)
-    detail = one_line(detail)
-    if not detail or detail == reason:
-        return reason
-    if not reason or detail.startswith(reason):
-        return detail
-    return f"{reason}: {detail}"
+    """The text for people in one line; the stable word where there is none."""
+    return one_line(detail) or words(reason)
 
 
 def step_text(step: dict[str, Any]) -> str:

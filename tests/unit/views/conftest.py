@@ -12,6 +12,7 @@ from mlorch.model.plan import Difference, Plan, StepPlan
 from mlorch.model.states import Action, Reason, RunState, StepState, Verdict
 from mlorch.model.status import BackfillRow, Graph, GraphNode, Health, PartitionHealth, PipelineStatus
 
+
 @pytest.fixture
 def now() -> datetime:
     return datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -110,7 +111,9 @@ def plan() -> Plan:
                 expected_s=4.1,
                 differs=(Difference("code jobs/clean.py", "1a2b", "ffee"), Difference("parameter [lr]", "", "0.2")),
             ),
-            StepPlan("join_weather", Action.REUSE, Verdict.FRESH, Reason.UNCHANGED, "", ("clean_flights",), "python j.py"),
+            StepPlan(
+                "join_weather", Action.REUSE, Verdict.FRESH, Reason.UNCHANGED, "", ("clean_flights",), "python j.py"
+            ),
             StepPlan(
                 "train",
                 Action.UNKNOWN,
@@ -127,9 +130,10 @@ def plan() -> Plan:
 
 
 @pytest.fixture
-def idle_plan() -> Plan:
-    step = StepPlan("clean", Action.REUSE, Verdict.FRESH, Reason.UNCHANGED, "", (), "python c.py", (("out", "data/x"),))
-    return Plan("flights_features", "2013-01-21", ("clean",), (step,))
+def idle_run() -> RunRecord:
+    run = RunRecord("", "flights_features", "2013-01-21", RunState.SUCCEEDED, "unchanged")
+    run.steps["clean"] = StepRecord("clean", StepState.CACHED, "unchanged")
+    return run
 
 
 @pytest.fixture

@@ -31,15 +31,13 @@ def check(name: str, command: str, data: dict[str, Any], problems: list[rows.Row
 
 def test_run_fields(failed_run: RunRecord) -> None:
     row = rows.run_row(failed_run, "/p/.mlorch")
-    assert list(row) == (
-        "run_id pipeline partition state reason started_at finished_at duration_s steps".split()  # noqa: SIM905 - as the page has it
-    )
+    assert " ".join(row) == "run_id pipeline partition state reason started_at finished_at duration_s steps"
     assert row["duration_s"] == 192.2
     clean, join, train, publish = row["steps"]
-    assert list(clean) == (
+    assert " ".join(clean) == (
         "id state reason detail attempts exit_code signal started_at finished_at duration_s peak_rss_bytes cpu_s log "
         "outputs values metrics"
-    ).split()
+    )
     assert clean["duration_s"] == 4.02
     assert clean["peak_rss_bytes"] == 312 * 2**20
     assert clean["log"] == "/p/.mlorch/logs/20260501-115500-ab12/step.1.log"
@@ -64,11 +62,10 @@ def test_a_running_step_has_no_end(good_run: RunRecord) -> None:
     assert rows.step_row(step)["duration_s"] is None
 
 
-def test_run_documents_keep_to_their_schema(failed_run: RunRecord, idle_plan: Plan) -> None:
-    data = {"runs": [rows.run_row(failed_run, "/p"), rows.idle_row(idle_plan)]}
+def test_run_documents_keep_to_their_schema(failed_run: RunRecord, idle_run: RunRecord) -> None:
+    data = {"runs": [rows.run_row(failed_run, "/p"), rows.run_row(idle_run)]}
     seen = check("run", "run", data)
     assert seen["runs"][1]["run_id"] is None
-    assert seen["runs"][1]["steps"][0] | {"outputs": {}} == seen["runs"][1]["steps"][0] | {"outputs": {}}
     assert seen["runs"][1]["steps"][0]["state"] == "cached"
     for command in ("show", "runs"):
         check("run", command, data)

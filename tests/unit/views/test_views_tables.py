@@ -84,15 +84,15 @@ def test_plain(
     failed_run: RunRecord,
     good_run: RunRecord,
     plan: Plan,
-    idle_plan: Plan,
+    idle_run: RunRecord,
     statuses: list[PipelineStatus],
     backfill_rows: list[BackfillRow],
     now: datetime,
 ) -> None:
     run = rows.run_row(failed_run, ".mlorch")
     lines = [plain.step_line(step) for step in run["steps"]]
-    lines += ["", plain.run_line(run), plain.run_line(rows.idle_row(idle_plan))]
-    lines += ["", *plain.plan_lines(rows.plan_row(plan)), *plain.plan_lines(rows.plan_row(idle_plan))]
+    lines += ["", plain.run_line(run), plain.run_line(rows.run_row(idle_run))]
+    lines += ["", *plain.plan_lines(rows.plan_row(plan))]
     lines += ["", *plain.status_lines(statuses, now)]
     lines += ["", *plain.runs_lines([run, rows.run_row(good_run)])]
     lines += ["", *plain.show_lines(run)]
@@ -108,7 +108,7 @@ def log_tail(log: str, limit: int) -> bytes:
 def test_failure(failed_run: RunRecord) -> None:
     found = failures(failed_run, log_tail, lambda log: f".mlorch/{log}")
     assert [item.title for item in found] == ["delay_model 2013-01-31 · train[lr=0.1,seed=1]"]
-    command = continue_command("delay_model", "2013-01-31", [("note", "it's $HOME")], ["--project", "a b"])
+    command = continue_command("delay_model", "2013-01-31", ["--param", "note=it's $HOME"], ["--project", "a b"])
     text = drawn(80, failure_panel(found[0])) + "\n".join([*failure_lines(found[0]), command]) + "\n"
     same_as("failure.txt", text)
 

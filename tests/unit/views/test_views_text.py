@@ -79,11 +79,9 @@ def test_lines_of_shows_the_end_of_a_log() -> None:
     assert text.lines_of(b"a\nb\n", 0) == []
 
 
-def test_why_does_not_say_it_twice() -> None:
-    assert text.why("code_changed", "jobs/x.py") == "code changed: jobs/x.py"
-    assert text.why("unchanged", "") == "unchanged"
-    assert text.why("", "waits") == "waits"
-    assert text.why("never_done", "never done before") == "never done before"
+def test_why_prefers_the_text_for_people() -> None:
+    assert text.why("code_changed", "jobs/x.py changed\n") == "jobs/x.py changed"
+    assert text.why("condition_false", "") == "condition false"
 
 
 def test_count_knows_one_from_many() -> None:
