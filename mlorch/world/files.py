@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 
 from mlorch.model.errors import FileError
 from mlorch.model.manifest import Artifact
-from mlorch.world import publish
 from mlorch.world.clock import SystemClock
 from mlorch.world.digests import DigestCache, Digester, Seen, walk
-from mlorch.world.expand import expand
-from mlorch.world.flushing import flush_paths
 from mlorch.world.trouble import file_error
 
 if TYPE_CHECKING:
@@ -85,6 +82,8 @@ class ProjectFiles:
 
     def expand(self, pattern: str) -> tuple[str, ...]:
         """Paths that match a glob (`*`, `?`, `[…]`, `**`), sorted; hidden names only where the pattern says so."""
+        from mlorch.world.expand import expand
+
         return expand("" if pattern.startswith("/") else self._prefix, pattern)
 
     def exists(self, path: str) -> bool:
@@ -191,6 +190,8 @@ class ProjectFiles:
 
         For a folder output the staged folder is made, empty; for a file only what holds it.
         """
+        from mlorch.world import publish
+
         staged = f"{folder.rstrip('/')}/{os.path.basename(path.rstrip('/'))}"
         full_folder, full = self.absolute(folder), self.absolute(staged)
         try:
@@ -209,6 +210,8 @@ class ProjectFiles:
 
     def set_aside(self, path: str, aside: str) -> None:
         """Rename what is at `path` to `aside` (missing: nothing happens); the folder of `path` exists afterwards."""
+        from mlorch.world import publish
+
         publish.set_aside(self.absolute(path), self.absolute(aside))
 
     def move(self, staged: str, final: str) -> None:
@@ -216,6 +219,8 @@ class ProjectFiles:
 
         May be called again after an interruption anywhere in it. Raises `FileError` and `StateError`.
         """
+        from mlorch.world import publish
+
         source, target = self.absolute(staged), self.absolute(final)
         publish.move(source, target)
         seen = self._staged.pop(source, None)
@@ -223,6 +228,8 @@ class ProjectFiles:
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder, links not followed; missing is fine."""
+        from mlorch.world import publish
+
         full = self.absolute(path)
         if full == self._root:
             raise FileError(f"{path} is the project itself", "", path)
@@ -233,11 +240,15 @@ class ProjectFiles:
     def flush(self, paths: Sequence[str]) -> None:
         """Make the bytes of files and folders (with all below) durable. Safe to call from another thread. Raises `StateError`."""
         if self._durable:
+            from mlorch.world.flushing import flush_paths
+
             flush_paths([self.absolute(path) for path in paths])
 
     def flush_folders(self, paths: Sequence[str]) -> None:
         """Make the names in the folders that hold `paths` durable. Safe to call from another thread. Raises `StateError`."""
         if self._durable:
+            from mlorch.world.flushing import flush_paths
+
             folders = dict.fromkeys(os.path.dirname(self.absolute(path)) for path in paths)
             flush_paths(list(folders), below=False)
 

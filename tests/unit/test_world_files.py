@@ -81,7 +81,9 @@ def test_an_unchanged_file_is_read_once_by_all_invocations(root: Path, cache: Pa
     assert read == ["x"]
 
 
-def test_a_file_changed_within_the_grain_of_the_clock_is_read_again(files: ProjectFiles, read: list[str]) -> None:
+def test_a_file_changed_within_the_grain_of_the_clock_is_read_again(
+    root: Path, files: ProjectFiles, read: list[str]
+) -> None:
     files._digester._fine = 0  # as on a system with coarse times
     (root / "x").write_text("1")
     age(root / "x", -100)  # a change to come is as near as one just made
