@@ -404,6 +404,7 @@ def _close_all_but(*kept: int) -> None:
 def main(fd: int, oom_source: str) -> None:
     """Serve the socket `fd` until there is nothing left to do, and end the process."""
     _close_all_but(0, 1, 2, fd)
+    os.set_inheritable(fd, False)
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGCHLD, signal.SIGTERM})
     # An ignored SIGCHLD (inherited) would have the system throw the ends of our children away.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
