@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from mlorch.lang.commands import parse_command
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, has_expression, render, value_of
 from mlorch.lang.globs import is_glob
 from mlorch.lang.partitions import parse_label, partition_scope, split_key
+from mlorch.lang.references import step_names
 from mlorch.model.diagnostics import Diagnostic
 from mlorch.model.errors import SpecError
 from mlorch.model.spec import TimeDimension, Write
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mlorch.engine.graph import Graph
     from mlorch.lang.commands import Command
     from mlorch.lang.partitions import Window
+    from mlorch.lang.references import Names
     from mlorch.model.history import PartitionState
     from mlorch.model.manifest import Checkpoint
     from mlorch.model.ports import Catalog, Files
@@ -68,7 +71,7 @@ class Context:
     catalog: Catalog
     params: Mapping[str, Any] = field(default_factory=dict)
     project_env: tuple[tuple[str, str], ...] = ()
-    inherited_env: Mapping[str, str] = field(default_factory=dict)
+    inherited_env: dict[str, str] = field(default_factory=dict)
     roots: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, Any] = field(default_factory=dict)
     now: float = 0.0
@@ -80,6 +83,7 @@ class Context:
     _commands: dict[str, Command] = field(default_factory=dict)
     _outputs: dict[str, tuple[PlannedOutput, ...]] = field(default_factory=dict)
     _writers: dict[str, str] = field(default_factory=dict)
+    _names: dict[str, Names] = field(default_factory=dict)
     _partition: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
@@ -332,10 +336,19 @@ class Context:
         """
         out: dict[str, str] = {}
         for level in (self.project_env, self.pipeline.env, step.env):
-            seen = {**self.inherited_env, **out}
+            above = dict(out)
             for name, template in level:
-                out[name] = self.text(step, template, {**scope, "env": seen})
+                if has_expression(template):
+                    template = self.text(step, template, {**scope, "env": ChainMap(above, self.inherited_env)})
+                out[name] = template
         return out
+
+    def names(self, step: Step) -> Names:
+        """Every dotted name that the step's strings refer to, found once."""
+        found = self._names.get(step.id)
+        if found is None:
+            found = self._names[step.id] = step_names(step)
+        return found
 
 
 class StepsView(Mapping[str, object]):

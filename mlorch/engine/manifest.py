@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from mlorch.engine.context import METRICS
-from mlorch.lang.commands import executed
+from mlorch.lang.commands import executed, parse_command
 from mlorch.lang.expressions import has_expression, references
 from mlorch.lang.globs import is_glob
-from mlorch.lang.references import step_names
 from mlorch.model.manifest import Fact
 
 if TYPE_CHECKING:
@@ -51,21 +50,20 @@ def used_parameters(context: Context, step: Step) -> frozenset[str]:
 
 
 def _params_in_text(context: Context, step: Step) -> frozenset[str]:
-    text = step.run if isinstance(step.run, str) else "\0".join(step.run)
-    if "MLORCH_PARAM_" not in text:
-        return frozenset()
-    by_variable = {name.upper(): name for name in context.params}
-    return frozenset(
-        by_variable[used] for used in context.command(step).used_env_params if used in by_variable
-    )
+    used: frozenset[str] = frozenset()
+    for text in (step.run, *(check.run for check in step.checks if check.run)):
+        if "MLORCH_PARAM_" in (text if isinstance(text, str) else "\0".join(text)):
+            command = context.command(step) if text is step.run else parse_command(text)
+            used |= command.used_env_params & context.params.keys()
+    return used
 
 
 def _names(context: Context, step: Step) -> Names:
-    names = step_names(step)
+    names = context.names(step)
     for _, template in (*context.project_env, *context.pipeline.env):
         if has_expression(template):
             names |= references(template)
-    return frozenset(name[:2] if name[0] == "params" else name for name in names)
+    return frozenset(name[:2] if name[0] == "params" else name for name in names) if names else names
 
 
 def _command_facts(context: Context, step: Step) -> Iterator[Fact]:

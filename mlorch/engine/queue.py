@@ -23,9 +23,9 @@ class ReadyQueue:
         heapq.heapify(self._ready)
         self.left = len(order)
 
-    def __bool__(self) -> bool:
-        """Whether a step is ready."""
-        return bool(self._ready)
+    def __len__(self) -> int:
+        """How many steps are ready."""
+        return len(self._ready)
 
     def pop(self) -> str:
         """The next ready step. Raises `IndexError` when none is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -97,31 +98,33 @@ def prepare(  # noqa: PLR0913 - what an attempt is made of
     aside: list[tuple[str, str]] = []
     for output in outputs:
         parent, _, last = output.path.rpartition("/")
-        folder = f"{parent}/" if parent else ""
-        folder += f"{STAGING}{run_id}/{_file_name(step.id)}.{number}.{output.name}"
-        staging.append(folder)
+        # Last names are unique in a folder, so one staging folder a run and parent is enough.
+        place = f"{parent}/{STAGING}{run_id}/{last}" if parent else f"{STAGING}{run_id}/{last}"
+        staging.append(place)
         if output.write is Write.IN_PLACE:
-            aside.append((output.path, f"{folder}/{last}" if context.files.exists(output.path) else ""))
+            aside.append((output.path, place if context.files.exists(output.path) else ""))
             attempt.staged[output.name] = output.path
         else:
-            attempt.staged[output.name] = f"{folder}/{last}"
+            attempt.staged[output.name] = place
     attempt.staging, attempt.aside = tuple(staging), tuple(aside)
     return attempt
 
 
-def _file_name(step_id: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-." else f"%{ord(c):02x}" for c in step_id)[:120]
-
-
 def make_places(files: Files, attempt: Attempt) -> None:
     """Make the staging folders; set aside what stands where the command writes in place."""
-    for output, folder in zip(attempt.outputs, attempt.staging, strict=True):
-        files.stage(folder, output.path, is_folder=output.is_folder)
-        if output.write is not Write.IN_PLACE and (seen := files.modified(output.path)) is not None:
+    for output, place in zip(attempt.outputs, attempt.staging, strict=True):
+        staged = output.write is not Write.IN_PLACE
+        files.stage(folder_of(place), output.path, is_folder=output.is_folder and staged)
+        if staged and (seen := files.modified(output.path)) is not None:
             attempt.before[output.name] = repr(seen)
     for path, kept in attempt.aside:
         if kept:
             files.set_aside(path, kept)
+
+
+def folder_of(place: str) -> str:
+    """The staging folder of a staged place."""
+    return place.rpartition("/")[0]
 
 
 def undo(files: Files, attempt: Attempt) -> None:
@@ -140,8 +143,8 @@ def restore(files: Files, staging: tuple[str, ...], aside: tuple[tuple[str, str]
         elif files.exists(kept):
             files.remove(path)
             files.move(kept, path)
-    for folder in staging:
-        files.remove(folder)
+    for place in staging:
+        files.remove(place)
 
 
 def request_of(
@@ -161,7 +164,7 @@ def request_of(
     files = context.files
     scope = run_scope(context, attempt, secrets)
     variables = context.environment(step, scope)
-    scope["env"] = {**context.inherited_env, **variables}
+    scope["env"] = ChainMap(variables, context.inherited_env)
     command = context.command(step) if check is None else parse_command(check.run, "")
     rendered = render_command(command, scope, "bash")
     path = lambda suffix: folders.path(attempt.folder, step.id, attempt.folder_number, suffix)  # noqa: E731

@@ -134,7 +134,10 @@ class Runner:
                 self._busy.remove(item)
                 self._give_up(job, context)
         for _ in range(len(todo)):
-            if self._free() <= 0 or len(self._active) + len(self._busy) > 2 * self._options.slots + 8:
+            # A run that is open can fill the slots: finish what was begun before something new begins.
+            if self._free() <= sum(len(run.queue) for run, _ in self._active):
+                break
+            if len(self._active) + len(self._busy) > 2 * self._options.slots + 8:
                 break
             job = todo.popleft()
             if any(other.outcome is None for other in job.after):
@@ -194,14 +197,18 @@ class Runner:
         """Holding the lock: read again, recover, and start a run if there is still something to do."""
         ports = self._ports
         events = job.journal.open()
-        if len(events) != context.state.events:
+        changed = len(events) != context.state.events
+        if changed:
             context.state = fold(job.name, job.partition, events)
+        known = context.state.events
         adoptable = recover(context.state, job.journal, context.files, ports.folders, ports.clock, ports.observer)
-        found = consider_all(context, forced)
-        if nothing_to_do(found):
-            job.lock.release()
-            self._nothing(job, context, found)
-            return
+        if changed or context.state.events != known:
+            # Somebody else was here meanwhile, or recovery was: it may all be done by now.
+            found = consider_all(context, forced)
+            if nothing_to_do(found):
+                job.lock.release()
+                self._nothing(job, context, found)
+                return
         run = Run(
             job.run_id,
             context,

@@ -9,7 +9,7 @@ from mlorch.engine.fold import apply
 from mlorch.model import events as ev
 from mlorch.model.states import RunState, StepState
 from mlorch.model.times import iso_utc
-from mlorch.runner.attempts import restore
+from mlorch.runner.attempts import folder_of, restore
 from mlorch.runner.commit import artifacts
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def recover(
                 done = ends.get(f"{run.run_id}/{step.id}/{step.last.number}")
                 if done is not None and done.exit_code == 0 and done.cause == "exit":
                     adoptable[step.id] = Adoptable(run.run_id, step.last, done)
-                    kept.update(folder.rpartition("/")[0] for folder in step.last.staging)
+                    kept.update(map(folder_of, step.last.staging))
                 else:
                     restore(files, step.last.staging, step.last.aside)
         _clean(run, files, kept)
@@ -88,14 +88,13 @@ def _finish(
     journal.flush()
     apply(state, done)
     for attempt in run.steps[step.id].attempts:
-        for folder in attempt.staging:
-            files.remove(folder)
+        for _, kept in attempt.aside:
+            if kept:
+                files.remove(kept)
 
 
 def _clean(run: RunRecord, files: Files, kept: set[str]) -> None:
     """Remove the staging folders of a run, but for those that an adopted attempt still needs."""
-    parents = {
-        folder.rpartition("/")[0] for step in run.steps.values() for attempt in step.attempts for folder in attempt.staging
-    }
-    for parent in sorted(parents - kept):
-        files.remove(parent)
+    folders = {folder_of(place) for step in run.steps.values() for attempt in step.attempts for place in attempt.staging}
+    for folder in sorted(folders - kept):
+        files.remove(folder)

@@ -22,12 +22,13 @@ from mlorch.model.attempt import AttemptDone
 from mlorch.model.errors import ExitCode, FileError, SpecError
 from mlorch.model.spec import SideEffects
 from mlorch.model.states import Action, Reason, RunState, StepState
-from mlorch.model.times import iso_utc
+from mlorch.model.times import iso_utc, parse_iso
 from mlorch.runner.attempts import (
     Attempt,
     AttemptError,
     examine,
     failed_check,
+    folder_of,
     make_places,
     prepare,
     request_of,
@@ -97,7 +98,7 @@ class Run:
     deadline: float | None = None
     stopped: str = ""
     signal: int = 0
-    _stage_parents: set[str] = field(default_factory=set)
+    _stage_folders: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
 
@@ -229,7 +230,7 @@ class Run:
             self._append(ev.StepEnded(self.run_id, self._now(), step.id, "failed", considered.reason.value, detail))
             self._end(step, StepState.FAILED)
             return None
-        self._stage_parents.update(folder.rpartition("/")[0] for folder in attempt.staging)
+        self._stage_folders.update(map(folder_of, attempt.staging))
         event = ev.AttemptStarted(
             self.run_id,
             self._now(),
@@ -256,10 +257,13 @@ class Run:
             return False
         attempt.folder, attempt.folder_number = old.run_id, old.record.number
         attempt.staging, attempt.aside = old.record.staging, old.record.aside
-        for output, folder in zip(attempt.outputs, attempt.staging, strict=True):
-            if attempt.staged[output.name] != output.path:
-                attempt.staged[output.name] = f"{folder}/{output.path.rpartition('/')[2]}"
-        self._stage_parents.update(folder.rpartition("/")[0] for folder in attempt.staging)
+        for output, place in zip(attempt.outputs, attempt.staging, strict=True):
+            if attempt.staged[output.name] == output.path:
+                continue
+            # Cut off between its rename and its record: it stands where it belongs already.
+            moved = not self.context.files.exists(place) and self._written_since(output.path, old.done.started_at)
+            attempt.staged[output.name] = output.path if moved else place
+        self._stage_folders.update(map(folder_of, attempt.staging))
         detail = f"adopted from run {old.run_id}, which was cut off"
         event = ev.AttemptStarted(
             self.run_id, self._now(), step.id, attempt.number, Reason.INTERRUPTED.value, detail, old.record.command,
@@ -270,6 +274,10 @@ class Run:
         self.ended(AttemptDone(attempt.token, old.done.cause, old.done.exit_code, duration_s=old.done.duration_s,
                                peak_rss_bytes=old.done.peak_rss_bytes, cpu_s=old.done.cpu_s, started_at=old.done.started_at))  # fmt: skip
         return True
+
+    def _written_since(self, path: str, started_at: str) -> bool:
+        changed = self.context.files.modified(path)
+        return changed is not None and bool(started_at) and changed >= parse_iso(started_at).timestamp()
 
     def ended(self, done: AttemptDone) -> None:
         """An attempt, or one of its check commands, ended."""
@@ -342,9 +350,8 @@ class Run:
             started_at=done.started_at,
         )
         self.publishing[attempt.token] = attempt
-        self.ports.committer.submit(
-            Publication(self, self.journal, tuple(moves), tuple(in_place), success, attempt.staging)
-        )
+        kept = tuple(kept for _, kept in attempt.aside if kept)
+        self.ports.committer.submit(Publication(self, self.journal, tuple(moves), tuple(in_place), success, kept))
 
     def published(self, success: ev.StepSucceeded) -> None:
         """A publication became durable: the step is done."""
@@ -453,7 +460,7 @@ class Run:
 
     def finish(self) -> RunRecord:
         """Record how the run ended; no staging folder of it is left."""
-        for parent in sorted(self._stage_parents):
+        for parent in sorted(self._stage_folders):
             self.context.files.remove(parent)
         state = run_state(step.state for step in self.record.steps.values())
         code = exit_code_of(state)

@@ -53,6 +53,8 @@ class Backfill:
 
     def _decide(self, selected: Selected, key: str) -> BackfillRow:
         health, reason = self._session.standing(selected, key)
+        if health is PartitionHealth.DONE and self._options.with_upstream:
+            health, reason = self._session.standing_upstream(selected, key)
         only = self._options.only
         wanted = "all" in only or health.value in only or health is PartitionHealth.RUNNING
         if health is PartitionHealth.DONE:

@@ -89,7 +89,7 @@ class Jobs:
 
     def __init__(self, workspace: Workspace, environment: Mapping[str, str]) -> None:
         self._workspace = workspace
-        self._environment = environment
+        self._environment = dict(environment)
         self._git = GitFacts(workspace.root)
         self._secrets: dict[str, Mapping[str, str]] = {}
 
@@ -170,7 +170,7 @@ class Jobs:
                 out.append(made[name, key])
                 continue
             before: list[Job] = []
-            for pipeline, upstream in self._reads(selected, key).items():
+            for pipeline, upstream in self.reads(selected, key).items():
                 other = self._workspace.named(pipeline)
                 if (pipeline, *upstream) == (name, key):
                     continue
@@ -181,7 +181,7 @@ class Jobs:
             out.append(job)
         return tuple(out)
 
-    def _reads(self, selected: Selected, key: str) -> dict[str, tuple[str, ...]]:
+    def reads(self, selected: Selected, key: str) -> dict[str, tuple[str, ...]]:
         """The partitions of other pipelines that a partition reads."""
         context = self.context(selected, key)
         found: dict[str, dict[str, None]] = {}

@@ -55,6 +55,8 @@ class Session:
         self.workspace = workspace
         self._jobs = Jobs(workspace, os.environ)
         self._history = History(workspace)
+        self._upstream: dict[str, Selected] = {}
+        self._standing: dict[tuple[str, str], tuple[PartitionHealth, str]] = {}
 
     @property
     def state_folder(self) -> str:
@@ -242,6 +244,27 @@ class Session:
         from mlorch.session.standing import standing
 
         return standing(self._jobs.context(selected, key))
+
+    def standing_upstream(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
+        """Where a partition that is done stands when what it reads, near and far, is counted in."""
+        from mlorch.model.status import PartitionHealth
+        from mlorch.session.standing import standing
+
+        for name, keys in self._jobs.reads(selected, key).items():
+            other = self.workspace.named(name)
+            upstream = self._upstream.get(name)
+            if upstream is None:
+                upstream = self._upstream[name] = Selected(other, parameters(self.workspace, other, (), ""))
+            for read in keys:
+                found = self._standing.get((name, read))
+                if found is None:
+                    found = standing(self._jobs.context(upstream, read))
+                    if found[0] is PartitionHealth.DONE:
+                        found = self.standing_upstream(upstream, read)
+                    self._standing[name, read] = found
+                if found[0] is not PartitionHealth.DONE:
+                    return PartitionHealth.STALE, f"waiting_upstream: {name} {read}".rstrip() + f" is {found[0].value}"
+        return PartitionHealth.DONE, "unchanged"
 
     def select(self, pipeline: Pipeline, options: BackfillOptions) -> Selected:
         """The pipeline with the backfill's parameters."""

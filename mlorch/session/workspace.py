@@ -39,7 +39,7 @@ class Workspace:
         self.project = self._load_project()
         state = self.project.state
         self.layout = StateLayout(state if os.path.isabs(state) else f"{self.root}/{state}")
-        self.files = ProjectFiles(self.root, self.project.roots, cache_dir=self.layout.cache, clock=self.clock)
+        self.files = ProjectFiles(self.root, self.project.roots, cache_dir=self.layout.cache)
         self._memory = FileMemory(f"{self.layout.cache}/specs")
         self._files_listed: tuple[str, ...] | None = None
         self._by_file: dict[str, Pipeline | None] = {}
