@@ -21,7 +21,9 @@ DAEMON = "setsid --fork sh -c 'echo $$ > {file}; exec sleep 1000'; until [ -s {f
 def test_what_a_step_inherits(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTER", "outer")
     monkeypatch.setenv("TAKEN", "secret source")
-    done = bench.run("a", 'echo "$OUTER,$GIVEN,${TAKEN-gone}"; pwd', env=(("GIVEN", "a b\nc"),), unset=("TAKEN", "NEVER"))
+    done = bench.run(
+        "a", 'echo "$OUTER,$GIVEN,${TAKEN-gone}"; pwd', env=(("GIVEN", "a b\nc"),), unset=("TAKEN", "NEVER")
+    )
     assert done.exit_code == 0
     assert bench.log("a").decode() == f"outer,a b\nc,gone\n{bench.folder}\n"
 
@@ -50,7 +52,7 @@ def test_a_step_has_its_own_session_no_input_and_only_its_descriptors(bench: Any
     try:
         with open(bench.folder / "lock", "w", encoding="ascii") as lock:
             lends = (lock.fileno(),)
-            script = 'read x || echo eof; [ $(ps -o sid= -p $$) = $$ ] && echo own; for f in /proc/$$/fd/*; do readlink $f; done'
+            script = "read x || echo eof; [ $(ps -o sid= -p $$) = $$ ] && echo own; for f in /proc/$$/fd/*; do readlink $f; done"
             bench.run("a", script, lends=lends)
     finally:
         os.close(read)
@@ -87,7 +89,9 @@ def test_the_record_says_what_is_told(bench: Any) -> None:
     assert bench.recorded("b") == bench.ended["b"]
 
 
-def test_a_background_job_ends_with_its_step(bench: Any, lives: Callable[[int], bool], number: Callable[[Path], int]) -> None:
+def test_a_background_job_ends_with_its_step(
+    bench: Any, lives: Callable[[int], bool], number: Callable[[Path], int]
+) -> None:
     assert bench.run("a", "sleep 1000 & echo $! > pid").exit_code == 0
     assert not lives(number(bench.folder / "pid"))
 
@@ -98,7 +102,9 @@ def test_a_daemon_ends_with_its_step(bench: Any, lives: Callable[[int], bool], n
     assert not lives(number(bench.folder / "pid"))
 
 
-def test_a_daemon_of_another_step_lives_on(bench: Any, lives: Callable[[int], bool], number: Callable[[Path], int]) -> None:
+def test_a_daemon_of_another_step_lives_on(
+    bench: Any, lives: Callable[[int], bool], number: Callable[[Path], int]
+) -> None:
     bench.submit("a", DAEMON.format(file="pid") + "; until [ -e go ]; do sleep 0.01; done")
     daemon = number(bench.folder / "pid")
     bench.run("b", "sleep 1000 & true")
@@ -109,10 +115,13 @@ def test_a_daemon_of_another_step_lives_on(bench: Any, lives: Callable[[int], bo
 
 
 def test_a_daemon_without_environment_ends_with_all_that_could_have_left_it(
-    bench: Any, lives: Callable[[int], bool], number: Callable[[Path], int], patience: Callable[[Callable[[], object]], None]
+    bench: Any,
+    lives: Callable[[int], bool],
+    number: Callable[[Path], int],
+    patience: Callable[[Callable[[], object]], None],
 ) -> None:
     bench.submit("b", "until [ -e go ]; do sleep 0.01; done")
-    bench.run("a", f"env -i PATH=$PATH sh -c \"{DAEMON.format(file='pid').replace('$', chr(92) + '$')}\"")
+    bench.run("a", f'env -i PATH=$PATH sh -c "{DAEMON.format(file="pid").replace("$", chr(92) + "$")}"')
     daemon = number(bench.folder / "pid")
     assert lives(daemon), "b could have left it"
     (bench.folder / "go").touch()
@@ -135,7 +144,9 @@ def test_what_still_writes_its_last_lines_may_finish(bench: Any) -> None:
     assert bench.log("a") == b"first\nlast\n"
 
 
-def test_a_time_out_ends_the_whole_tree(bench: Any, lives: Callable[[int], bool], number: Callable[[Path], int]) -> None:
+def test_a_time_out_ends_the_whole_tree(
+    bench: Any, lives: Callable[[int], bool], number: Callable[[Path], int]
+) -> None:
     done = bench.run("a", DAEMON.format(file="daemon") + "; sleep 1000 & echo $! > job; wait", timeout=0.3)
     assert (done.cause, done.signal) == ("timeout", "SIGTERM")
     assert not lives(number(bench.folder / "daemon"))
