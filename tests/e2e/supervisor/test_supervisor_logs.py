@@ -68,7 +68,7 @@ def test_an_endless_log_is_bounded_on_the_disk_while_it_grows(bench: Any, masks:
     def grown() -> bool:
         status = path.stat()
         used.append(status.st_blocks * 512)
-        return status.st_size > 400 * MIB
+        return bool(status.st_size > 400 * MIB)
 
     bench.until(grown)
     bench.executor.cancel("a")
