@@ -91,11 +91,11 @@ class Terminal:
 
     def console(self, *, error: bool = False) -> Console:
         """A console as wide as the terminal, or wide enough when there is none."""
-        from rich.console import Console
+        from mlorch.views.console import PatientConsole
 
         stream = sys.stderr if error or self.json else sys.stdout
         width = None if is_terminal(stream) else int(os.environ.get("COLUMNS") or 0) or _TABLE_WIDTH_OFF_TERMINAL
-        return Console(
+        return PatientConsole(
             file=stream,
             width=width,
             no_color=not self.options.color,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from mlorch.model.status import BackfillRow, PipelineStatus
 
+_REASONS = 5
+
 
 def columns(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
     """Cells in columns, two spaces between; the columns numbered in `right` are aligned to the right."""
@@ -136,8 +138,15 @@ def status_lines(pipelines: Sequence[PipelineStatus], now: datetime) -> list[str
         )
     lines = columns(cells)
     for pipeline in pipelines:
-        lines += [f"{pipeline.name}: {one_line(reason)}" for reason in pipeline.reasons]
+        lines += [f"{pipeline.name}: {reason}" for reason in shown_reasons(pipeline)]
     return lines
+
+
+def shown_reasons(pipeline: PipelineStatus) -> list[str]:
+    """Why its health is what it is: the first few, and how many more there are."""
+    reasons = [one_line(reason) for reason in pipeline.reasons]
+    more = len(reasons) - _REASONS
+    return [*reasons[:_REASONS], f"… and {more:,} more"] if more > 1 else reasons
 
 
 def fresh_text(pipeline: PipelineStatus, now: datetime) -> str:

@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mlorch.model.status import Health, PartitionHealth
-from mlorch.views.plain import backfill_total, counts_text, fresh_text
+from mlorch.views.plain import backfill_total, counts_text, fresh_text, shown_reasons
 from mlorch.views.rows import partition_counts
 from mlorch.views.tables import DIM, table
-from mlorch.views.text import GLYPHS, STYLES, ago, count, one_line, visible, words
+from mlorch.views.text import GLYPHS, STYLES, ago, count, visible, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ def status_table(pipelines: Sequence[PipelineStatus], now: datetime, width: int,
         if width >= _VERY_WIDE:
             row.append(Text(visible(pipeline.owner), DIM))
         grid.add_row(*row)
-    reasons = [(pipeline, reason) for pipeline in pipelines for reason in pipeline.reasons]
+    reasons = [(pipeline, reason) for pipeline in pipelines for reason in shown_reasons(pipeline)]
     return Group(grid, Text(), _reasons(reasons)) if reasons else grid
 
 
@@ -149,7 +149,7 @@ def _reasons(reasons: Sequence[tuple[PipelineStatus, str]]) -> RenderableType:
     grid.add_column(overflow="fold")
     for pipeline, reason in reasons:
         text = Text(f"{visible(pipeline.name)}: ", "bold")
-        text.append(one_line(reason), "")
+        text.append(reason, "")
         text.stylize("not bold", len(pipeline.name) + 2)
         grid.add_row(Text(HEALTH_GLYPHS[pipeline.health], HEALTH_STYLES[pipeline.health]), text)
     return grid
