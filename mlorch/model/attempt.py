@@ -71,3 +71,13 @@ class AttemptDone:
 
 
 ExecutorEvent: TypeAlias = AttemptRunning | AttemptDone
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An attempt that outlived its mlorch. `watched`: its supervisor lives, so its end will be recorded. `at`: ISO 8601 UTC."""
+
+    token: str
+    pid: int
+    at: str
+    watched: bool

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from mlorch.model.attempt import AttemptDone, AttemptRequest, ExecutorEvent
+from mlorch.model.attempt import AttemptDone, AttemptRequest, ExecutorEvent, Orphan
 from mlorch.model.events import Event
 from mlorch.model.history import PartitionState, RunRecord, StepRecord
 from mlorch.model.manifest import Artifact
@@ -236,4 +236,23 @@ class RunFolders(Protocol):
 
     def relative(self, path: str) -> str:
         """A path of these, relative to the state folder, for records and people."""
+        ...
+
+
+class Orphans(Protocol):
+    """Attempts that outlived the mlorch that started them."""
+
+    def deserted(self, run: RunRecord) -> bool:
+        """Whether the mlorch process of a run that has no end is gone."""
+        ...
+
+    def find(self, run: RunRecord) -> Sequence[Orphan]:
+        """Attempts of a deserted run that still live."""
+        ...
+
+    def end(self, run: RunRecord, grace: float, *, watched_too: bool = False) -> None:
+        """End what lives of a deserted run: TERM, KILL after `grace` seconds; waits until it is gone.
+
+        Attempts whose supervisor lives are left to it, unless `watched_too`.
+        """
         ...

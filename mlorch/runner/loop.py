@@ -16,8 +16,9 @@ from mlorch.model.history import RunRecord, StepRecord
 from mlorch.model.states import RunState
 from mlorch.model.times import iso_utc
 from mlorch.runner.commit import SharedJournal
+from mlorch.runner.ports import ORPHAN_GRACE
 from mlorch.runner.recovery import recover
-from mlorch.runner.run import Ports, Run, RunFacts
+from mlorch.runner.run import Run, RunFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mlorch.engine.consider import Considered
     from mlorch.engine.context import Context
     from mlorch.model.ports import Journal, Lock
+    from mlorch.runner.ports import Ports
 
 # How often a held lock is tried again, and how often a live view is drawn (seconds).
 LOCK_INTERVAL = 0.1
@@ -41,7 +43,10 @@ class IfBusy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a command runs its jobs. `slots`: steps at once over all of them. `wait_timeout` in seconds."""
+    """How a command runs its jobs. `slots`: steps at once over all of them. `wait_timeout` in seconds.
+
+    `kill_orphans`: steps that outlived a killed mlorch are ended instead of waited for and adopted.
+    """
 
     slots: int = 1
     fail_fast: bool = False
@@ -49,6 +54,7 @@ class Options:
     wait_timeout: float | None = None
     rerun_unsafe: bool = False
     max_failures: int | None = None
+    kill_orphans: bool = False
 
 
 @dataclass(slots=True)
@@ -130,6 +136,8 @@ class Runner:
             if self._acquire(job):
                 self._busy.remove(item)
                 self._begin(job, context, forced)
+            elif now - since >= ORPHAN_GRACE and self._end_stragglers(context):
+                continue
             elif self._options.wait_timeout is not None and now - since >= self._options.wait_timeout:
                 self._busy.remove(item)
                 self._give_up(job, context)
@@ -153,11 +161,42 @@ class Runner:
             self._nothing(job, context, found)
         elif self._acquire(job):
             self._begin(job, context, forced)
+        elif self._meet_orphans(job, context) and self._acquire(job):
+            self._begin(job, context, forced)
         elif self._options.if_busy is IfBusy.WAIT:
             self._ports.observer.note(f"waiting for {job.name} {job.partition}".rstrip() + f": held by {job.lock.holder()}")
             self._busy.append((job, context, forced, self._ports.clock.monotonic()))
         else:
             self._give_up(job, context)
+
+    def _end_stragglers(self, context: Context) -> bool:
+        """End what nobody watches of runs that were deserted: a daemon must not hold the lock for ever."""
+        deserted = [r for r in context.state.runs if r.state is RunState.RUNNING and self._ports.orphans.deserted(r)]
+        for run in deserted:
+            self._ports.orphans.end(run, ORPHAN_GRACE)
+        return bool(deserted)
+
+    def _meet_orphans(self, job: Job, context: Context) -> bool:
+        """Tell of steps that outlived their mlorch and hold the lock; end them if they may not be waited for.
+
+        Returns whether some were ended. Those whose supervisor lives are waited for, unless the user wants them killed.
+        """
+        orphans = self._ports.orphans
+        ended = False
+        for run in context.state.runs:
+            if run.state is not RunState.RUNNING:
+                continue
+            for orphan in orphans.find(run):
+                step = orphan.token.split("/")[1]
+                wait = orphan.watched and not self._options.kill_orphans
+                what = "waiting for it, to adopt its result" if wait else "ending it"
+                self._ports.observer.note(
+                    f"step {step} of run {run.run_id} outlived its mlorch (pid {orphan.pid}, since {orphan.at}): {what}"
+                )
+            if orphans.deserted(run):
+                orphans.end(run, ORPHAN_GRACE, watched_too=self._options.kill_orphans)
+                ended = True
+        return ended
 
     def _acquire(self, job: Job) -> bool:
         """Try the lock; the note beside it tells others whose it is."""
@@ -201,7 +240,7 @@ class Runner:
         if changed:
             context.state = fold(job.name, job.partition, events)
         known = context.state.events
-        adoptable = recover(context.state, job.journal, context.files, ports.folders, ports.clock, ports.observer)
+        adoptable = recover(context.state, job.journal, context.files, ports)
         if changed or context.state.events != known:
             # Somebody else was here meanwhile, or recovery was: it may all be done by now.
             found = consider_all(context, forced)

@@ -11,11 +11,13 @@ from mlorch.model.states import RunState, StepState
 from mlorch.model.times import iso_utc
 from mlorch.runner.attempts import folder_of, restore
 from mlorch.runner.commit import artifacts
+from mlorch.runner.ports import ORPHAN_GRACE
 
 if TYPE_CHECKING:
     from mlorch.model.attempt import AttemptDone
     from mlorch.model.history import AttemptRecord, PartitionState, RunRecord, StepRecord
-    from mlorch.model.ports import Clock, Files, Journal, Observer, RunFolders
+    from mlorch.model.ports import Clock, Files, Journal
+    from mlorch.runner.ports import Ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Adoptable:
 
 
 def recover(
-    state: PartitionState, journal: Journal, files: Files, folders: RunFolders, clock: Clock, observer: Observer
+    state: PartitionState, journal: Journal, files: Files, ports: Ports
 ) -> dict[str, Adoptable]:
     """Bring a partition whose lock we hold to rest: every run that was cut off is recorded as lost.
 
@@ -40,11 +42,13 @@ def recover(
     """
     adoptable: dict[str, Adoptable] = {}
     for run in [run for run in state.runs if run.state is RunState.RUNNING]:
-        ends = folders.ends(run.run_id)
+        # The lock is ours, but a process that closed its descriptor may live on and write where we are about to clean.
+        ports.orphans.end(run, ORPHAN_GRACE)
+        ends = ports.folders.ends(run.run_id)
         kept: set[str] = set()
         for step in list(run.steps.values()):
             if step.publish is not None:
-                _finish(state, run, step, step.publish, journal, files, clock)
+                _finish(state, run, step, step.publish, journal, files, ports.clock)
             elif step.state is StepState.RUNNING and step.last is not None:
                 done = ends.get(f"{run.run_id}/{step.id}/{step.last.number}")
                 if done is not None and done.exit_code == 0 and done.cause == "exit":
@@ -54,11 +58,11 @@ def recover(
                     restore(files, step.last.staging, step.last.aside)
         _clean(run, files, kept)
         detail = f"cut off: process {run.pid} ended without a word"
-        lost = ev.RunLost(run.run_id, iso_utc(clock.wall()), detail)
+        lost = ev.RunLost(run.run_id, iso_utc(ports.clock.wall()), detail)
         journal.append((lost,))
         journal.flush()
         apply(state, lost)
-        observer.note(f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip() + " was cut off; its unfinished steps run again")
+        ports.observer.note(f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip() + " was cut off; its unfinished steps run again")
     return adoptable
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from mlorch.engine.consider import Considered, consider
 from mlorch.engine.fingerprint import fingerprint
 from mlorch.engine.fold import apply
-from mlorch.engine.outcome import exit_code_of, run_state
 from mlorch.engine.graph import priorities
+from mlorch.engine.outcome import exit_code_of, run_state
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
 from mlorch.engine.retry import allowed, delay, in_words, retried, state_of
@@ -34,7 +34,7 @@ from mlorch.runner.attempts import (
     request_of,
     undo,
 )
-from mlorch.runner.commit import Committer, Publication, SharedJournal
+from mlorch.runner.commit import Publication, SharedJournal
 from mlorch.runner.recovery import Adoptable
 
 if TYPE_CHECKING:
@@ -43,19 +43,8 @@ if TYPE_CHECKING:
     from mlorch.engine.context import Context
     from mlorch.model.attempt import AttemptRequest
     from mlorch.model.history import RunRecord, StepRecord
-    from mlorch.model.ports import Clock, Executor, Observer, RunFolders
     from mlorch.model.spec import Step
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What a run needs from outside."""
-
-    executor: Executor
-    folders: RunFolders
-    clock: Clock
-    observer: Observer
-    committer: Committer
+    from mlorch.runner.ports import Ports
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class DriveOptions:
     wait_timeout: float | None = None
     rerun_unsafe: bool = False
     max_failures: int | None = None
+    kill_orphans: bool = False
 
 
 class Signals:

@@ -6,14 +6,14 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from mlorch.engine.outcome import worst
+from mlorch.cli.contract import Outcome
 from mlorch.engine.graph import graph_of
+from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
 from mlorch.lang.partitions import closed, windows
 from mlorch.model.errors import UsageError
 from mlorch.model.plan import Plan
 from mlorch.model.status import Graph, GraphNode
-from mlorch.cli.contract import Outcome
 from mlorch.session.driving import DriveOptions, Signals
 from mlorch.session.history import History, alive
 from mlorch.session.jobs import Folders, Jobs, Selected
@@ -31,6 +31,8 @@ from mlorch.session.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlorch.cli.contract import BackfillObserver, BackfillOutcome
+    from mlorch.cli.options import BackfillOptions, GlobalOptions, RunOptions, RunsFilter
     from mlorch.model.diagnostics import Diagnostic, Place
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import StepPlan
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
     from mlorch.model.status import PartitionHealth, PipelineStatus
     from mlorch.runner.loop import Job
     from mlorch.runner.loop import Outcome as JobOutcome
-    from mlorch.cli.contract import BackfillObserver, BackfillOutcome
-    from mlorch.cli.options import BackfillOptions, GlobalOptions, RunOptions, RunsFilter
 
 
 def open_session(options: GlobalOptions) -> Session:
@@ -124,15 +124,18 @@ class Session:
     def _drive(self, jobs: Sequence[Job], options: DriveOptions, observer: Observer) -> list[JobOutcome]:
         """Run jobs to their ends, with this process's signals ending them in order."""
         from mlorch.executors.local import LocalExecutor
+        from mlorch.executors.orphans import LocalOrphans
         from mlorch.runner.commit import Committer
-        from mlorch.runner.loop import IfBusy, Options, Ports, Runner
+        from mlorch.runner.loop import IfBusy, Options, Runner
+        from mlorch.runner.ports import Ports
         from mlorch.world.machine import cpus
 
         workspace = self.workspace
         hidden = self._jobs.hidden(workspace.loaded())
         executor = LocalExecutor({name: value for name, value in os.environ.items() if name not in hidden})
         committer = Committer(workspace.files, executor.wake)
-        ports = Ports(executor, Folders(workspace), workspace.clock, observer, committer)
+        folders = Folders(workspace)
+        ports = Ports(executor, folders, workspace.clock, observer, committer, LocalOrphans(folders.record))
         runner = Runner(
             ports,
             Options(
@@ -142,6 +145,7 @@ class Session:
                 options.wait_timeout,
                 options.rerun_unsafe,
                 options.max_failures,
+                kill_orphans=options.kill_orphans,
             ),
             lambda: workspace.layout.new_run_id(workspace.clock),
             os.getpid(),
@@ -286,7 +290,7 @@ class Session:
 
 
 def _drive_options(options: RunOptions) -> DriveOptions:
-    return DriveOptions(options.jobs, options.fail_fast, options.if_busy, options.wait_timeout, options.rerun_unsafe)
+    return DriveOptions(options.jobs, options.fail_fast, options.if_busy, options.wait_timeout, options.rerun_unsafe, kill_orphans=options.orphans == "kill")
 
 
 def _steps_graph(pipeline: Pipeline) -> Graph:
