@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.units import parse_duration, parse_size
-from mlorch.model.diagnostics import Place
 from mlorch.model.spec import (
     Backoff,
     Cache,
@@ -36,6 +35,8 @@ from mlorch.model.spec import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mlorch.model.diagnostics import Place
 
 Data = dict[str, Any]
 LOG_LIMIT = 64 * 1024 * 1024
@@ -147,7 +148,7 @@ def params(data: Data) -> tuple[Param, ...]:
         if not isinstance(value, dict):
             found.append(Param(name, default=value))
             continue
-        fragment = {k: v for k, v in value.items() if k not in ("affects_cache",) and not k.startswith("x-")}
+        fragment = {k: v for k, v in value.items() if k != "affects_cache" and not k.startswith("x-")}
         default = fragment.pop("default", None)
         found.append(
             Param(
@@ -170,15 +171,18 @@ def secrets(data: Data) -> tuple[Secret, ...]:
             if isinstance(text, list):
                 from shlex import join
 
-                text = join(str(word) for word in text)
-            found.append(Secret(name, source, text))
+                found.append(Secret(name, source, join(str(word) for word in text)))
+            else:
+                found.append(Secret(name, source, text))
     return tuple(found)
 
 
 def dimension(name: str, data: Data, zone: str | None) -> Dimension:
     """A dimension of partitions; one with `every` (or with none of the keys of values) is time."""
     if "values" in data or "glob" in data or "command" in data:
-        return ValueDimension(name, tuple(data.get("values", ())), data.get("glob", ""), command(data.get("command", "")))
+        return ValueDimension(
+            name, tuple(data.get("values", ())), data.get("glob", ""), command(data.get("command", ""))
+        )
     every = data.get("every", "day")
     is_cron = every not in ("hour", "day", "week", "month")
     return TimeDimension(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.spec import build, settle, source
 from mlorch.spec.places import Map, ordered
 from mlorch.spec.rules.context import Context, gather
@@ -14,6 +13,7 @@ from mlorch.spec.rules.pipeline import check_schedule, param_problem
 from mlorch.spec.shape import Shape
 
 if TYPE_CHECKING:
+    from mlorch.model.diagnostics import Diagnostic, Place
     from mlorch.model.spec import Pipeline, Project
     from mlorch.spec.source import Source
 
@@ -44,7 +44,9 @@ def check_project(data: bytes, file: str) -> Checked:
         problem = param_problem(param)
         if problem and isinstance(params, Map):
             message = f"the parameter `{param.name}`: {problem}"
-            found.append(read.text.problem("E701", message, params.mark(param.name)[1], "make default and schema fit each other"))
+            found.append(
+                read.text.problem("E701", message, params.mark(param.name)[1], "make default and schema fit each other")
+            )
     return Checked(read, ordered(found), read.data)
 
 
@@ -59,7 +61,7 @@ def check_pipeline(data: bytes, file: str, project: Project, digest: str) -> Che
     shape.check("pipeline", read.data)
     shape.prune()
     found += shape.problems
-    found += [read.text.problem(*problem) for problem in check_schedule(read.text, read.data)]
+    found += [read.text.problem(*problem) for problem in check_schedule(read.data)]
     found += settle.settle_pipeline(read.text, read.data, _defaults(project))
     pipeline = build.pipeline(read.data, project, file, digest, _places(read))
     context = Context(read.text, read.data, names, pipeline, project)

@@ -27,7 +27,7 @@ def schema_entry(key: str = "") -> str:
     if not key:
         return _overview()
     parts = [part for part in key.strip().strip(".").split(".") if part]
-    kinds = schemas.KINDS
+    kinds: tuple[str, ...] = schemas.KINDS
     if parts and parts[0] in kinds:
         kinds, parts = (parts[0],), parts[1:]
         if not parts:
@@ -117,7 +117,11 @@ def _type(root: schemas.Schema, node: schemas.Schema) -> str:
     extra = node.get("additionalProperties")
     if isinstance(extra, dict) and words == "mapping":
         inner = schemas.resolve(root, extra)
-        words = f"mapping of names to {_type(root, inner)}" if "type" in inner and "properties" not in inner else "mapping of names"
+        words = (
+            f"mapping of names to {_type(root, inner)}"
+            if "type" in inner and "properties" not in inner
+            else "mapping of names"
+        )
     return words or "anything"
 
 

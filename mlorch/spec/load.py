@@ -59,7 +59,9 @@ def load_project(data: bytes | None, file: str, memory: Memory | None = None) ->
     return Loaded(build.project(checked.data, file, digest), checked.diagnostics, checked.source)
 
 
-def load_pipeline(data: bytes, file: str, project: Project | None = None, memory: Memory | None = None) -> Loaded[Pipeline]:
+def load_pipeline(
+    data: bytes, file: str, project: Project | None = None, memory: Memory | None = None
+) -> Loaded[Pipeline]:
     """One pipeline file, `file` relative to the project. With `memory` a spec found sound before is not checked again."""
     project = project or Project()
     digest = _digest(data)
@@ -74,7 +76,11 @@ def load_pipeline(data: bytes, file: str, project: Project | None = None, memory
     if checked.pipeline is None or checked.data is None or _errors(checked.diagnostics):
         return Loaded(None, checked.diagnostics, checked.source)
     if memory is not None:
-        where = {step.id: (step.place.line, step.place.column, step.place.width) for step in checked.pipeline.steps if step.place}
+        where = {
+            step.id: (step.place.line, step.place.column, step.place.width)
+            for step in checked.pipeline.steps
+            if step.place
+        }
         _remember(memory, key, checked.data, where, checked.diagnostics)
     return Loaded(checked.pipeline, checked.diagnostics, checked.source)
 
@@ -138,14 +144,24 @@ def _recall(memory: Memory | None, key: str) -> dict[str, Any] | None:
 
 
 def _remember(
-    memory: Memory | None, key: str, data: dict[str, Any], places: dict[str, tuple[int, int, int]], found: Iterable[Diagnostic]
+    memory: Memory | None,
+    key: str,
+    data: dict[str, Any],
+    places: dict[str, tuple[int, int, int]],
+    found: Iterable[Diagnostic],
 ) -> None:
     if memory is None:
         return
     from json import dumps
 
     warnings = [
-        [w.code, w.message, [w.place.file, w.place.line, w.place.column, w.place.width] if w.place else None, w.hint, w.source]
+        [
+            w.code,
+            w.message,
+            [w.place.file, w.place.line, w.place.column, w.place.width] if w.place else None,
+            w.hint,
+            w.source,
+        ]
         for w in found
     ]
     document = {"data": data, "places": places, "warnings": warnings}

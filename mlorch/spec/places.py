@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Map(dict[str, Any]):
-    """A mapping of the file. `marks` holds offsets in the order of the keys: key, value, key, value, …"""
+    """A mapping of the file. `marks` holds offsets in the order of the keys: key, value, key, value."""
 
     __slots__ = ("_index", "marks", "offset")
 
@@ -113,7 +113,7 @@ class Text:
         return self.text[starts[line - 1] : end].rstrip("\r\n")
 
     def place(self, offset: int, width: int = 0) -> Place:
-        """Line, column and caret width of an offset; width 0 means: as wide as the token that begins there."""
+        """Line, column and caret width of an offset; width 0 means: as wide as the word that begins there."""
         offset = max(0, min(offset, len(self.text)))
         line = self.line_of(offset)
         column = offset - self.starts[line - 1]
@@ -146,7 +146,7 @@ class Text:
             found = offset
             for _ in range(value.count("${{", 0, opening) + 1):
                 found = text.find("${{", found) + 3
-                if found < 3:  # noqa: PLR2004 - find said -1
+                if found < 3:
                     return offset
             found -= 3
             piece = value[opening : index + 1]
@@ -158,7 +158,7 @@ class Text:
 
 
 def line_starts(text: str) -> list[int]:
-    """Offsets at which lines begin; `\\n`, `\\r\\n` and a lone `\\r` end a line."""
+    """Offsets at which lines begin; a line feed, a carriage return or both end a line."""
     starts = [0]
     if "\r" not in text:
         position = text.find("\n")
@@ -195,10 +195,10 @@ def token_at(text: str, offset: int) -> str:
         found = line.find(mark)
         if found > 0:
             cut = min(cut, found)
-    token = line[:cut].rstrip()
-    if token.endswith(":") and token != ":":
-        token = token[:-1]
-    return _flow_end(text, offset, token)
+    word = line[:cut].rstrip()
+    if word.endswith(":") and word != ":":
+        word = word[:-1]
+    return _flow_end(text, offset, word)
 
 
 def _quoted(line: str) -> str:
@@ -216,20 +216,20 @@ def _quoted(line: str) -> str:
     return line
 
 
-def _flow_end(text: str, offset: int, token: str) -> str:
+def _flow_end(text: str, offset: int, word: str) -> str:
     """In a flow mapping or list a plain scalar ends at `,`, `]` or `}`; outside of one these are text."""
-    if not any(char in token for char in ",]}"):
-        return token
+    if not any(char in word for char in ",]}"):
+        return word
     begin = text.rfind("\n", 0, offset) + 1
     before = text[begin:offset]
     if before.count("{") + before.count("[") > before.count("}") + before.count("]"):
-        for position, char in enumerate(token):
+        for position, char in enumerate(word):
             if char in ",]}":
-                return token[:position].rstrip()
-    return token
+                return word[:position].rstrip()
+    return word
 
 
-def walk_place(node: Any, keys: Sequence[str | int]) -> int:  # noqa: ANN401 - data of any shape
+def walk_place(node: Any, keys: Sequence[str | int]) -> int:
     """Offset of the value at `keys` below `node`; of the deepest part that exists, where the path leaves the data."""
     offset = int(getattr(node, "offset", 0))
     for key in keys:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def typed(text: Text, container: Map | Seq, key: str | int) -> str:
     """A scalar as text, the way the user typed it: `1.10` stays `1.10`."""
-    value = container[key]  # type: ignore[call-overload]
+    value: Any = container[str(key)] if isinstance(container, Map) else container[int(key)]
     if isinstance(value, str):
         return value
     offset = container.mark(str(key))[1] if isinstance(container, Map) else container.marks[int(key)]
@@ -70,7 +70,14 @@ def settle_pipeline(text: Text, data: Map, defaults: Mapping[str, Any]) -> list[
             found += refuse(text, dimension, not_yet.DIMENSION)
             every = dimension.get("every")
             if not_yet.EVERY_CRON and isinstance(every, str) and (" " in every or every.startswith("@")):
-                found.append(_later(text, f"`every: {every}`: windows by a cron line", dimension.mark("every")[1], not_yet.EVERY_CRON))
+                found.append(
+                    _later(
+                        text,
+                        "`every` with a cron line",
+                        dimension.mark("every")[1],
+                        not_yet.EVERY_CRON,
+                    )
+                )
                 dimension.drop("every")
     return found
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.units import parse_duration, parse_size
-from mlorch.model.diagnostics import Diagnostic
 from mlorch.spec import schemas
 from mlorch.spec.places import Map, Seq, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from mlorch.model.diagnostics import Diagnostic
 
 Key = str | int
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -76,6 +77,7 @@ class Shape:
     text: Text
     problems: list[Diagnostic] = field(default_factory=list)
     unsound: list[tuple[Map | Seq, Key]] = field(default_factory=list)
+    said: set[tuple[str, int, str]] = field(default_factory=set)
 
     def check(self, kind: str, data: Map) -> None:
         """Hold `data` against the schema of `kind` (`pipeline` or `project`)."""
@@ -83,7 +85,11 @@ class Shape:
 
     def prune(self) -> None:
         """Take what is unsound out of the data, so that rules may look at the rest."""
+        done: set[tuple[int, Key]] = set()
         for container, key in reversed(self.unsound):
+            if (id(container), key) in done:
+                continue
+            done.add((id(container), key))
             if isinstance(container, Seq) and isinstance(key, int):
                 if key < len(container):
                     container.drop(key)
@@ -113,7 +119,10 @@ class Shape:
         self.unsound.append(where)
 
     def _report(self, code: str, message: str, offset: int, hint: str) -> None:
-        self.problems.append(self.text.problem(code, message, offset, hint))
+        # A part that aliases share is met more than once, by other names.
+        if (code, offset, hint) not in self.said:
+            self.said.add((code, offset, hint))
+            self.problems.append(self.text.problem(code, message, offset, hint))
 
     def _wrong_type(self, node: Node, value: Any, where: tuple[Map | Seq, Key], path: str) -> None:
         types = node.schema["type"]
@@ -125,6 +134,8 @@ class Shape:
         hint = node.hint
         if not hint and "string" in types and isinstance(value, int | float | bool):
             hint = "put it in quotes"
+        if not hint and types == ["array"] and isinstance(value, str):
+            hint = f"write `[{_cut(value)}]`"
         message = f"`{path}` is {actual}; expected {expected}"
         if value is None:
             message = f"`{path}` has no value; expected {expected}"
@@ -136,8 +147,18 @@ class Shape:
             self._choice(node, sorted(node.enum, key=node.schema["enum"].index), value, where, path)
             return False
         if node.bounds and len(value) < node.schema.get("minLength", 0):
-            self._report("E205", f"`{path}` is empty", _offset(where), node.hint or "write a value, or leave the key out")
+            self._report(
+                "E205", f"`{path}` is empty", _offset(where), node.hint or "write a value, or leave the key out"
+            )
             return False
+        if node.reads is not None and value not in _read_before:
+            try:
+                node.reads(value)
+            except ValueError as error:
+                self._report("E205", f"`{path}`: {error}", _offset(where), "")
+                return False
+            if len(_read_before) < _REMEMBERED:
+                _read_before.add(value)
         if node.pattern is not None and not node.pattern.search(value):
             choices = _CHOICES.fullmatch(node.schema["pattern"])
             if choices:
@@ -146,14 +167,6 @@ class Shape:
                 message = f"`{path}`: `{_cut(value)}` is not in the right form"
                 self._report("E205", message, _offset(where), node.hint or f"it must match {node.schema['pattern']}")
             return False
-        if node.reads is not None and value not in _read_before:
-            try:
-                node.reads(value)
-            except ValueError as error:
-                self._report("E205", f"`{path}`: {error}", _offset(where), node.hint)
-                return False
-            if len(_read_before) < _REMEMBERED:
-                _read_before.add(value)
         return True
 
     def _choice(self, node: Node, choices: list[str], value: str, where: tuple[Map | Seq, Key], path: str) -> None:
@@ -162,8 +175,10 @@ class Shape:
             self._report("E208", f"`{path}: {value}`: {refused[value]}", _offset(where), node.hint)
             return
         meant = suggest(value, choices)
-        hint = f"did you mean `{meant}`?" if meant else f"one of {', '.join(choices)}"
-        self._report("E204", f"`{path}` cannot be `{_cut(value)}`; it is one of {', '.join(choices)}", _offset(where), hint)
+        hint = f"did you mean `{meant}`?" if meant else ""
+        self._report(
+            "E204", f"`{path}` cannot be `{_cut(value)}`; it is one of {', '.join(choices)}", _offset(where), hint
+        )
 
     def _number(self, node: Node, value: Any, where: tuple[Map | Seq, Key], path: str) -> bool:
         if isinstance(value, bool) or value is None:
@@ -175,10 +190,14 @@ class Shape:
             return False
         for key, limit in node.bounds:
             if key == "minimum" and not value >= limit:
-                self._report("E206", f"`{path}` is {_cut(str(value))}; the least is {limit:g}", _offset(where), node.hint)
+                self._report(
+                    "E206", f"`{path}` is {_cut(str(value))}; the least is {limit:g}", _offset(where), node.hint
+                )
                 return False
             if key == "maximum" and not value <= limit:
-                self._report("E206", f"`{path}` is {_cut(str(value))}; the most is {limit:g}", _offset(where), node.hint)
+                self._report(
+                    "E206", f"`{path}` is {_cut(str(value))}; the most is {limit:g}", _offset(where), node.hint
+                )
                 return False
         return True
 
@@ -292,15 +311,14 @@ class _Compiler:
 _BOUNDS = ("minimum", "maximum", "minLength", "minItems", "minProperties", "maxProperties", "const")
 
 
-def suggest(word: str, known: Any) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """The one of `known` that was most likely meant by `word`, or ""."""
     from difflib import get_close_matches
 
     low = word.lower().replace("-", "_")
-    names = [name for name in known if isinstance(name, str)]
-    if low in names:
-        return low
-    return next(iter(get_close_matches(low[:100], names, n=1, cutoff=0.6)), "")
+    names = {name.lower(): name for name in known}
+    close = [low] if low in names else get_close_matches(low[:100], names, n=1, cutoff=0.6)
+    return names[close[0]] if close else ""
 
 
 def _known(node: Node) -> str:

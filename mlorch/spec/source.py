@@ -26,7 +26,9 @@ MAX_REPAIRS = 50
 _NUMERIC = frozenset("0123456789+-.")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
 _BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+[eE][-+]?[0-9]+)\Z")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+[eE][-+]?[0-9]+)\Z"
+)
 _WORDS: dict[str, Any] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -34,7 +36,7 @@ _WORDS: dict[str, Any] = {
     "+.INF": float("inf"), "-.inf": float("-inf"), "-.Inf": float("-inf"), "-.INF": float("-inf"),
     ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
 }  # fmt: skip
-_TAGS = {
+_TAGS: dict[str, tuple[type, ...]] = {
     "tag:yaml.org,2002:null": (type(None),),
     "tag:yaml.org,2002:bool": (bool,),
     "tag:yaml.org,2002:int": (int,),
@@ -64,12 +66,14 @@ def read(data: bytes, file: str) -> Source:
     text = Text(file, decoded)
     nul = decoded.find("\0")
     if nul >= 0:
-        problem = text.problem("E103", "the file holds a NUL byte: this is no text", nul, "save it as UTF-8 text")
+        problem = text.problem(
+            "E103", "the file holds a NUL byte: this is no text", nul, "save it as UTF-8 text", width=1
+        )
         return Source(text, None, (problem,))
     return _parse(text)
 
 
-def scalar(text: str) -> Any:  # noqa: ANN401 - any JSON scalar
+def scalar(text: str) -> Any:
     """What a plain (unquoted) scalar means. Raises ValueError for a number of more than 1,000 digits."""
     if text in _WORDS:
         return _WORDS[text]
@@ -103,13 +107,13 @@ def _decode(data: bytes, file: str) -> str | Diagnostic:
 
 def _parse(text: Text) -> Source:
     """Parse; an unquoted `${{` in a flow collection is blanked and parsed again, so that what follows is seen too."""
-    from mlorch.spec import syntax  # noqa: PLC0415 - words for errors, wanted only with YAML itself
+    from mlorch.spec import syntax
 
     found: list[Diagnostic] = []
     current = text.text
     repairs: list[syntax.Repair] = []
     while True:
-        reader = _Reader(text)
+        reader = _Reader(text, tabs="\t" in text.text)
         error = syntax.events(current, reader.feed)
         if error is None:
             break
@@ -194,6 +198,7 @@ class _Reader:
     problems: list[Diagnostic] = field(default_factory=list)
     scalars: list[tuple[int, int]] = field(default_factory=list)
     stopped: bool = False
+    tabs: bool = False
     documents: int = 0
     count: int = 0
     expanded: int = 0
@@ -202,68 +207,61 @@ class _Reader:
 
     def feed(self, next_event: Callable[[], Any]) -> None:
         """Pull events until the stream ends, or a limit is passed. YAML errors pass through."""
-        from yaml.events import (  # noqa: PLC0415 - only where YAML is read
-            AliasEvent,
-            DocumentStartEvent,
-            MappingEndEvent,
-            MappingStartEvent,
-            ScalarEvent,
-            SequenceEndEvent,
-            SequenceStartEvent,
-            StreamEndEvent,
-        )
+        from yaml import events
 
-        tabs = "\t" in self.text.text
-        stack = self.stack
+        handlers: dict[type, Callable[[Any], None]] = {
+            events.ScalarEvent: self._scalar,
+            events.MappingStartEvent: lambda event: self._open(Map(event.start_mark.index), event),
+            events.SequenceStartEvent: lambda event: self._open(Seq(event.start_mark.index), event),
+            events.MappingEndEvent: self._close,
+            events.SequenceEndEvent: self._close,
+            events.AliasEvent: self._alias,
+            events.DocumentStartEvent: self._document,
+        }
+        end = events.StreamEndEvent
         while not self.stopped:
             event = next_event()
             kind = type(event)
-            if kind is ScalarEvent:
-                offset = event.start_mark.index
-                if tabs:
-                    self.scalars.append((offset, event.end_mark.index))
-                # The most frequent case by far, so it is written out here: a plain or quoted scalar without tag or anchor.
-                value = event.value
-                if event.anchor is None and event.tag is None and stack:
-                    self.count += 1
-                    frame = stack[-1]
-                    node = frame.node
-                    if type(node) is Map and frame.key is None:
-                        self._key(frame, value, offset, plain=event.implicit[0])
-                        continue
-                    if event.implicit[0]:
-                        value = self._plain(value, offset)
-                    if type(node) is Map:
-                        if not frame.skip:
-                            node[frame.key or ""] = value
-                            node.marks += (frame.key_at, offset)
-                        frame.key = None
-                    else:
-                        node.append(value)
-                        node.marks.append(offset)
-                    continue
-                self._scalar(event, offset)
-            elif kind is MappingStartEvent:
-                self._open(Map(event.start_mark.index), event)
-            elif kind is SequenceStartEvent:
-                self._open(Seq(event.start_mark.index), event)
-            elif kind is MappingEndEvent or kind is SequenceEndEvent:
-                self._close()
-            elif kind is AliasEvent:
-                self._alias(event)
-            elif kind is DocumentStartEvent:
-                self._document(event.start_mark.index)
-            elif kind is StreamEndEvent:
+            if kind in handlers:
+                handlers[kind](event)
+            elif kind is end:
                 return
 
-    def _document(self, offset: int) -> None:
+    def _scalar(self, event: Any) -> None:
+        offset = event.start_mark.index
+        if self.tabs:
+            self.scalars.append((offset, event.end_mark.index))
+        self.count += 1
+        stack = self.stack
+        if event.anchor is not None or event.tag is not None or not stack:
+            self._rare_scalar(event, offset)
+            return
+        # By far the most frequent case, written out: it decides how long the reading of a large file takes.
+        value, plain = event.value, event.implicit[0]
+        frame = stack[-1]
+        node = frame.node
+        if type(node) is Map:
+            if frame.key is None:
+                self._key(frame, value, offset, plain=plain)
+                return
+            if not frame.skip:
+                node[frame.key] = self._plain(value, offset) if plain else value
+                node.marks += (frame.key_at, offset)
+            frame.key = None
+        else:
+            node.append(self._plain(value, offset) if plain else value)
+            node.marks.append(offset)
+
+    def _document(self, event: Any) -> None:
         self.documents += 1
         if self.documents > 1:
             message = "a second document (`---`) in one file"
-            self.problems.append(self.text.problem("E109", message, offset, "one file is one pipeline: split it"))
+            self.problems.append(
+                self.text.problem("E109", message, event.start_mark.index, "one file is one pipeline: split it")
+            )
             self.stopped = True
 
-    def _plain(self, value: str, offset: int) -> Any:  # noqa: ANN401 - any JSON scalar
+    def _plain(self, value: str, offset: int) -> Any:
         if value and value[0] not in _NUMERIC and value not in _WORDS:
             return value
         try:
@@ -291,9 +289,8 @@ class _Reader:
             self.problems.append(self.text.problem("E115", "a value without a key", offset, "write `key: value`"))
             frame.skip = True
 
-    def _scalar(self, event: Any, offset: int) -> None:  # noqa: ANN401 - a parser event
+    def _rare_scalar(self, event: Any, offset: int) -> None:
         """A scalar with a tag or an anchor, or the root."""
-        self.count += 1
         value: Any = event.value
         frame = self.stack[-1] if self.stack else None
         if frame is not None and type(frame.node) is Map and frame.key is None:
@@ -318,7 +315,7 @@ class _Reader:
         message = f"the tag `{_short(tag)}` has no meaning here"
         self.problems.append(self.text.problem("E114", message, offset, "leave the tag out"))
 
-    def _put(self, value: Any, offset: int) -> None:  # noqa: ANN401 - any value
+    def _put(self, value: Any, offset: int) -> None:
         if not self.stack:
             self.root, self.root_offset = value, offset
             return
@@ -333,7 +330,7 @@ class _Reader:
             node.append(value)
             node.marks.append(offset)
 
-    def _open(self, node: Any, event: Any) -> None:  # noqa: ANN401 - a Map or Seq, a parser event
+    def _open(self, node: Any, event: Any) -> None:
         self.count += 1
         offset = event.start_mark.index
         if event.tag is not None and event.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!"):
@@ -355,7 +352,7 @@ class _Reader:
             self.anchors[event.anchor] = _Anchor(node, 0, 0, done=False)
         self.stack.append(_Frame(node, self.count, event.anchor))
 
-    def _close(self) -> None:
+    def _close(self, _: Any) -> None:
         frame = self.stack.pop()
         if frame.anchor is not None and frame.anchor != "\0key":
             anchor = self.anchors.get(frame.anchor)
@@ -367,7 +364,7 @@ class _Reader:
             parent = self.stack[-1]
             parent.height = max(parent.height, frame.height + 1)
 
-    def _alias(self, event: Any) -> None:  # noqa: ANN401 - a parser event
+    def _alias(self, event: Any) -> None:
         offset = event.start_mark.index
         name = event.anchor
         anchor = self.anchors.get(name)
@@ -396,8 +393,13 @@ class _Reader:
             self.problems.append(self.text.problem("E115", "an alias as a key", offset, "write the key out"))
             frame.key, frame.skip = "", True
             return
+        if anchor is None:
+            # Left out of the data: a null in its place would only make a second complaint.
+            if frame is not None:
+                frame.key = None
+            return
         if frame is not None:
-            frame.height = max(frame.height, anchor.height if anchor is not None else 0)
+            frame.height = max(frame.height, anchor.height)
         self._put(value, offset)
 
     def _too_deep(self, offset: int) -> None:

@@ -55,7 +55,7 @@ def events(text: str, feed: Callable[[Callable[[], Any]], None]) -> yaml.YAMLErr
     return None
 
 
-def _parser(text: str) -> Any:  # noqa: ANN401 - PyYAML's two parsers share no type
+def _parser(text: str) -> Any:
     return yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
 
 
@@ -99,12 +99,16 @@ def uncover(node: Any, repairs: list[Repair]) -> None:
         seen.add(id(node))
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             if isinstance(value, str):
-                for cover, original in repairs:
-                    if cover in value:
-                        value = value.replace(cover, original)
-                node[key] = value
+                node[key] = _restored(value, repairs)
             else:
                 work.append(value)
+
+
+def _restored(value: str, repairs: list[Repair]) -> str:
+    for cover, original in repairs:
+        if cover in value:
+            value = value.replace(cover, original)
+    return value
 
 
 def explain(text: Text, error: yaml.YAMLError) -> Diagnostic:
@@ -123,5 +127,14 @@ def explain(text: Text, error: yaml.YAMLError) -> Diagnostic:
                 return text.problem("E104", message, at, hint, width=1)
             if part.startswith(("special", "control")):
                 return text.problem("E103", message, at, hint, width=1)
-            return text.problem("E104", message, at, hint)
+            return text.problem("E104", message + _begun(text, error, at), at, hint)
     return text.problem("E104", words, at, "see the source line")
+
+
+def _begun(text: Text, error: yaml.YAMLError, at: int) -> str:
+    """Where the list or mapping in brackets begins that is never closed, if that is in another line."""
+    mark = getattr(error, "context_mark", None)
+    context = str(getattr(error, "context", None) or "")
+    if mark is None or "flow" not in context or text.line_of(mark.index) == text.line_of(at):
+        return ""
+    return f"; it begins in line {text.line_of(mark.index)}"

@@ -51,7 +51,9 @@ class _Across:
         yield from self._cycles(after)
         yield from self._writers()
 
-    def problem(self, code: str, message: str, hint: str, pipeline: Pipeline, *keys: Key, step: Step | None = None) -> Diagnostic:
+    def problem(
+        self, code: str, message: str, hint: str, pipeline: Pipeline, *keys: Key, step: Step | None = None
+    ) -> Diagnostic:
         source = self.sources.get(pipeline.file)
         if source is not None and source.data is not None:
             return source.text.problem(code, message, walk_place(source.data, keys), hint)
@@ -95,14 +97,18 @@ class _Across:
             pipeline = self.by_name[cycle[0]]
             shown = " → ".join((*cycle, cycle[0]))
             message = f"these pipelines wait for each other: {shown}"
-            yield self.problem("E802", message, "`a → b` means: a reads an output of b; take one input away", pipeline, "name")
+            yield self.problem(
+                "E802", message, "`a → b` means: a reads an output of b; take one input away", pipeline, "name"
+            )
 
     def _writers(self) -> Iterable[Diagnostic]:
         written: list[Entry] = []
         owners: dict[str | int, tuple[Pipeline, Step, tuple[Key, ...]]] = {}
         for pipeline in self.pipelines:
             for step in pipeline.steps:
-                paths = [(output.path, ("outputs", output.name)) for output in step.outputs]
+                paths: list[tuple[str, tuple[Key, ...]]] = [
+                    (output.path, ("outputs", output.name)) for output in step.outputs
+                ]
                 if step.metrics:
                     paths.append((step.metrics, ("metrics",)))
                 for path, keys in paths:
@@ -112,11 +118,15 @@ class _Across:
         for one, two in overlaps(written):
             first, second = sorted((one, two), key=lambda entry: entry[2])
             other, step, _ = owners[first[2][0]]
-            pipeline, own, keys = owners[second[2][0]]
+            pipeline, own, where = owners[second[2][0]]
             if other is not pipeline:
-                what = "writes this path too" if one[0] == two[0] else "writes a path that lies inside this one, or around it"
+                what = (
+                    "writes this path too"
+                    if one[0] == two[0]
+                    else "writes a path that lies inside this one, or around it"
+                )
                 message = f"the step {step.id} of {other.name} {what}"
-                yield self.problem("E401", message, "every output needs a place of its own", pipeline, *keys, step=own)
+                yield self.problem("E401", message, "every output needs a place of its own", pipeline, *where, step=own)
 
 
 def _outputs(pipeline: Pipeline) -> list[tuple[str, str]]:
@@ -131,7 +141,10 @@ def _misfit(pipeline: Pipeline, upstream: Pipeline, wanted: UpstreamInput) -> tu
     """(message, hint) where the partitions of two pipelines do not fit each other."""
     own, other = pipeline.time_dimension, upstream.time_dimension
     if pipeline.name == upstream.name and wanted.span is Span.SAME:
-        return "a pipeline cannot read its own partition through an input", "use `${{ steps.ID.outputs.NAME }}`, or `partitions: last(N)`"
+        return (
+            "a pipeline cannot read its own partition through an input",
+            "use `${{ steps.ID.outputs.NAME }}`, or `partitions: last(N)`",
+        )
     if other is None:
         if wanted.span in (Span.LAST, Span.RANGE):
             return f"{upstream.name} has no partitions by time", "leave `partitions` out"

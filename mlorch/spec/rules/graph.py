@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.lang.references import step_edges
-from mlorch.lang.syntax import ExpressionError
+from mlorch.lang.terms import ExpressionError
 from mlorch.spec.rules.context import meant
 
 if TYPE_CHECKING:
@@ -21,12 +21,21 @@ def check_graph(context: Context) -> None:
         seen: set[str] = set()
         for position, need in enumerate(step.needs):
             if need == step.id:
-                context.report("E302", f"the step {step.id} needs itself", context.at("steps", step.id, "needs", position), "remove it")
+                context.report(
+                    "E302",
+                    f"the step {step.id} needs itself",
+                    context.at("steps", step.id, "needs", position),
+                    "remove it",
+                )
             elif need not in known:
                 hint = meant(need, known)
-                context.report("E301", f"there is no step `{need}`", context.at("steps", step.id, "needs", position), hint)
+                context.report(
+                    "E301", f"there is no step `{need}`", context.at("steps", step.id, "needs", position), hint
+                )
             elif need in seen:
-                context.report("W106", f"`{need}` is needed twice", context.at("steps", step.id, "needs", position), "keep one")
+                context.report(
+                    "W106", f"`{need}` is needed twice", context.at("steps", step.id, "needs", position), "keep one"
+                )
             seen.add(need)
     for cycle in cycles(edges(context)):
         shown = " → ".join((*cycle, cycle[0]))
@@ -43,7 +52,9 @@ def edges(context: Context) -> Mapping[str, Iterable[str]]:
         ids = {step.id for step in context.pipeline.steps}
         return {
             step.id: [
-                need for need in (*step.needs, *sorted(context.references.get(step.id, ()))) if need in ids and need != step.id
+                need
+                for need in (*step.needs, *sorted(context.references.get(step.id, ())))
+                if need in ids and need != step.id
             ]
             for step in context.pipeline.steps
         }

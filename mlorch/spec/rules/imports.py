@@ -44,7 +44,8 @@ def _step(step: Step, read: Read, source: Source | None) -> Diagnostic | None:
         return None
     shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     message = f"the script of step {step.id} imports {shown}, whose change would not run it again"
-    hint = f"add `code: [{', '.join(missing[:3])}]` to the step"
+    globs = dict.fromkeys(f"{path.rpartition('/')[0]}/*.py".lstrip("/") for path in missing)
+    hint = f"add `code: [{', '.join(globs)}]` to the step"
     if source is not None and source.data is not None:
         return source.text.problem("W103", message, walk_place(source.data, ("steps", step.id, "run")), hint)
     return Diagnostic("W103", message, step.place, hint)

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from mlorch.lang.globs import is_glob
-from mlorch.lang.syntax import OPEN, ExpressionError, references
+from mlorch.lang.syntax import references
+from mlorch.lang.terms import OPEN, ExpressionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +49,9 @@ def _outputs(context: Context, step: Step) -> list[Entry]:
         named.append((step.metrics, ("steps", step.id, "metrics")))
         if any(output.name == "metrics" for output in step.outputs):
             message = "an output named `metrics` beside the key `metrics`"
-            context.report("E414", message, context.key_at("steps", step.id, "outputs", "metrics"), "give the output another name")
+            context.report(
+                "E414", message, context.key_at("steps", step.id, "outputs", "metrics"), "give the output another name"
+            )
     for path, keys in named:
         if not path:
             continue
@@ -56,13 +59,28 @@ def _outputs(context: Context, step: Step) -> list[Entry]:
             _inside(context, path, keys)
         parts = normal(path)
         if not parts:
-            context.report("E402", f"the path `{path}` names no file", context.at(*keys, "path"), "name a file or folder below the project")
+            context.report(
+                "E402",
+                f"the path `{path}` names no file",
+                context.at(*keys, "path"),
+                "name a file or folder below the project",
+            )
             continue
         if is_glob(_EXPRESSION.sub("", path)):
-            context.report("E409", f"the output `{path}` is a pattern", context.at(*keys, "path"), "an output is one file, or a folder that ends in `/`")
+            context.report(
+                "E409",
+                f"the output `{path}` is a pattern",
+                context.at(*keys, "path"),
+                "an output is one file, or a folder that ends in `/`",
+            )
         state = normal(context.project.state)
         if parts[: len(state)] == state:
-            context.report("E415", f"the output `{path}` lies in mlorch's state folder", context.at(*keys, "path"), "choose another folder")
+            context.report(
+                "E415",
+                f"the output `{path}` lies in mlorch's state folder",
+                context.at(*keys, "path"),
+                "choose another folder",
+            )
         _partition(context, path, keys)
         found.append((parts, step.id, keys))
     return found

@@ -11,13 +11,13 @@ from mlorch.spec.places import Map
 
 if TYPE_CHECKING:
     from mlorch.model.spec import Param
-    from mlorch.spec.places import Text
     from mlorch.spec.rules.context import Context
 
 _RESERVED = "MLORCH_"
 _LONGEST_CRON = 100
 _CRON_WORDS = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"})
 _DIMENSION_NAMES = frozenset({"key", "start", "end"})
+_JSON_TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 _VALUE_KEYS = ("values", "glob", "command")
 
 
@@ -41,23 +41,35 @@ def _params(context: Context) -> None:
         offset = context.at("params", param.name)
         problem = param_problem(param)
         if problem:
-            context.report("E701", f"the parameter `{param.name}`: {problem}", offset, "make default and schema fit each other")
+            context.report(
+                "E701", f"the parameter `{param.name}`: {problem}", offset, "make default and schema fit each other"
+            )
         elif not param.has_default and context.names.scheduled and param.name not in shared:
-            message = f"the parameter `{param.name}` has no default, and nobody gives it a value when the schedule runs it"
+            message = (
+                f"the parameter `{param.name}` has no default, and nobody gives it a value when the schedule runs it"
+            )
             context.report("E702", message, offset, "add a `default`")
         elif param.name in shared:
             try:
                 check_value(param, shared[param.name])
             except ValueError as error:
-                context.report("E701", f"mlorch.yaml gives it another value: {error}", offset, "make the two fit each other")
+                context.report(
+                    "E701", f"mlorch.yaml gives it another value: {error}", offset, "make the two fit each other"
+                )
 
 
 def param_problem(param: Param) -> str:
     """What is wrong with a parameter's schema or default; "" if nothing is."""
+    from json import loads
+
     try:
         canonical(param.default)
     except ValueError:
         return "its default is no JSON number"
+    kinds = loads(param.schema).get("type", []) if param.schema else []
+    unknown = next((kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind not in _JSON_TYPES), None)
+    if unknown is not None:
+        return f"there is no type `{unknown}`; the types are {', '.join(_JSON_TYPES)}"
     try:
         return schema_problem(param)
     except ValueError as error:
@@ -81,7 +93,9 @@ def _partitions(context: Context) -> None:
     for dimension in context.pipeline.partitions:
         offset = context.key_at("partitions", dimension.name)
         if dimension.name in _DIMENSION_NAMES:
-            message = f"a dimension cannot be named `{dimension.name}`: `partition.{dimension.name}` means something else"
+            message = (
+                f"a dimension cannot be named `{dimension.name}`: `partition.{dimension.name}` means something else"
+            )
             context.report("E705", message, offset, "choose another name")
         data = raw.get(dimension.name) if isinstance(raw, dict) else None
         if not isinstance(data, Map) or ("every" in data.index() and "every" not in data):
@@ -89,7 +103,12 @@ def _partitions(context: Context) -> None:
         said = [key for key in ("every", *_VALUE_KEYS) if key in data.index()]
         if len(said) != 1:
             what = f"both `{said[0]}` and `{said[1]}`" if said else "neither `every` nor `values`, `glob` or `command`"
-            context.report("E705", f"the dimension `{dimension.name}` has {what}", offset, "a dimension is time, or values: write one of them")
+            context.report(
+                "E705",
+                f"the dimension `{dimension.name}` has {what}",
+                offset,
+                "a dimension is time, or values: write one of them",
+            )
             continue
         if isinstance(dimension, TimeDimension) and said == ["every"]:
             if seen:
@@ -116,9 +135,13 @@ def _time(context: Context, dimension: TimeDimension) -> None:
     ends = {}
     for key in ("start", "end"):
         try:
-            ends[key] = bounds(replace(dimension, timezone=zone, **{"start": "", "end": "", key: getattr(dimension, key)}))
+            ends[key] = bounds(
+                replace(dimension, timezone=zone, **{"start": "", "end": "", key: getattr(dimension, key)})
+            )
         except ValueError as error:
-            context.report("E704", str(error), context.at("partitions", dimension.name, key), "write a label of this dimension")
+            context.report(
+                "E704", str(error), context.at("partitions", dimension.name, key), "write a label of this dimension"
+            )
             return
     first, last = ends["start"][0], ends["end"][1]
     if first is not None and last is not None and last.start < first.start:
@@ -156,13 +179,21 @@ def cron_problem(text: str) -> str:
     try:
         croniter.expand(" ".join(fields), strict=True)
     except (ValueError, KeyError) as error:
-        return f"`{text}` is no cron line: {str(error).removeprefix('[' + text + '] ')}"
-    if any("R" in field.upper() and not field.upper().strip("0123456789,-*/").startswith(("MAR", "APR", "FRI")) for field in fields):
+        return f"`{text}` is no cron line: {_plain(str(error))}"
+    if any(
+        "R" in field.upper() and not field.upper().strip("0123456789,-*/").startswith(("MAR", "APR", "FRI"))
+        for field in fields
+    ):
         return f"`{text}` is no cron line: random fields are not taken"
     return ""
 
 
-def check_schedule(text: Text, data: Map) -> list[tuple[str, str, int, str]]:
+def _plain(message: str) -> str:
+    """The library's words without the line that it repeats."""
+    return message.rpartition("] ")[2].removeprefix("is not acceptable, ")
+
+
+def check_schedule(data: Map) -> list[tuple[str, str, int, str]]:
     """Problems of `schedule`, from the data: (code, message, offset, hint)."""
     found: list[tuple[str, str, int, str]] = []
     schedule = data.get("schedule")
@@ -176,7 +207,9 @@ def check_schedule(text: Text, data: Map) -> list[tuple[str, str, int, str]]:
             try:
                 zone(name)
             except ValueError as error:
-                found.append(("E703", str(error), schedule.mark("timezone")[1], "write a name such as Europe/Berlin or UTC"))
+                found.append(
+                    ("E703", str(error), schedule.mark("timezone")[1], "write a name such as Europe/Berlin or UTC")
+                )
     if isinstance(line, str):
         problem = cron_problem(line)
         if problem:
@@ -187,6 +220,8 @@ def check_schedule(text: Text, data: Map) -> list[tuple[str, str, int, str]]:
 def _kind(context: Context) -> None:
     pipeline = context.pipeline
     kind = pipeline.kind
+    if "kind" not in context.data:
+        return
     offset = context.at("kind")
     if kind in (Kind.FEATURE, Kind.INFERENCE) and not context.names.dimensions:
         message = f"a pipeline of kind {kind.value} is expected to have `partitions`: it can then be continued, and filled in for the past"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.commands import CommandError, parse_command
-from mlorch.lang.syntax import OPEN, ExpressionError, references
+from mlorch.lang.syntax import references
+from mlorch.lang.terms import OPEN, ExpressionError
 from mlorch.model.spec import SideEffects, TriggerRule
+from mlorch.spec.places import Map
 from mlorch.spec.rules.context import meant
 
 if TYPE_CHECKING:
@@ -43,7 +45,9 @@ def _command(context: Context, step: Step) -> None:
         return
     if not isinstance(run, str) and step.shell:
         message = "`shell` is for a text; a list of words is started without one"
-        context.report("E507", message, context.at("steps", step.id, "shell"), "remove `shell`, or write `run` as a text")
+        context.report(
+            "E507", message, context.at("steps", step.id, "shell"), "remove `shell`, or write `run` as a text"
+        )
         return
     _parse(context, run, step.shell, keys)
 
@@ -88,13 +92,16 @@ def _inputs(context: Context, step: Step) -> None:
         if not isinstance(value, dict):
             continue
         offset = context.key_at("steps", step.id, "inputs", item.name)
-        has_path, has_upstream = "path" in value, "pipeline" in value or "output" in value
+        said = value.index() if isinstance(value, Map) else value
+        has_path, has_upstream = "path" in said, "pipeline" in said or "output" in said
         if has_path == has_upstream:
-            said = "both `path` and `pipeline`" if has_path else "neither `path` nor `pipeline`"
-            context.report("E209", f"the input `{item.name}` has {said}", offset, "write one of them")
-        elif has_upstream and not ("pipeline" in value and "output" in value):
-            lacking = "output" if "pipeline" in value else "pipeline"
-            context.report("E209", f"the input `{item.name}` lacks `{lacking}`", offset, "write `{pipeline: …, output: …}`")
+            what = "both `path` and `pipeline`" if has_path else "neither `path` nor `pipeline`"
+            context.report("E209", f"the input `{item.name}` has {what}", offset, "write one of them")
+        elif has_upstream and not ("pipeline" in said and "output" in said):
+            lacking = "output" if "pipeline" in said else "pipeline"
+            context.report(
+                "E209", f"the input `{item.name}` lacks `{lacking}`", offset, "write `{pipeline: …, output: …}`"
+            )
         elif has_path and "partitions" in value:
             hint = "remove it, or write `pipeline` and `output` instead of `path`"
             context.report("E209", f"the input `{item.name}`: `partitions` goes with `pipeline`", offset, hint)
@@ -105,11 +112,14 @@ def _inputs(context: Context, step: Step) -> None:
 
 
 def _checks(context: Context, step: Step) -> None:
+    raw = _own(context, step).get("checks") or []
     for position, check in enumerate(step.checks):
         offset = context.at("steps", step.id, "checks", position)
-        if bool(check.expr) == bool(check.run):
-            said = "both `expr` and `run`" if check.expr else "neither `expr` nor `run`"
-            context.report("E209", f"a check has {said}", offset, "write one of them")
+        data = raw[position]
+        said = data.index() if isinstance(data, Map) else data
+        if ("expr" in said) == ("run" in said):
+            what = "both `expr` and `run`" if check.expr else "neither `expr` nor `run`"
+            context.report("E209", f"a check has {what}", offset, "write one of them")
         elif check.run:
             _parse(context, check.run, "", ("steps", step.id, "checks", position, "run"))
 
@@ -127,7 +137,9 @@ def _retry(context: Context, step: Step) -> None:
     known = {name.name for name in signal.Signals}
     for position, name in enumerate(retry.signals or ()):
         if name not in known:
-            context.report("E210", f"there is no signal {name}", context.at(*keys, "signals", position), meant(name, known))
+            context.report(
+                "E210", f"there is no signal {name}", context.at(*keys, "signals", position), meant(name, known)
+            )
 
 
 def _own(context: Context, step: Step) -> dict[str, Any]:
@@ -154,14 +166,18 @@ def _names(context: Context, step: Step) -> None:
     for position, name in enumerate(step.secrets):
         if name not in context.names.secrets:
             hint = meant(name, context.names.secrets) or "declare it under `secrets` at the top level: `{env: NAME}`"
-            context.report("E305", f"the secret {name} is not declared", context.at("steps", step.id, "secrets", position), hint)
+            context.report(
+                "E305", f"the secret {name} is not declared", context.at("steps", step.id, "secrets", position), hint
+            )
         if any(name == variable for variable, _ in step.env):
             message = f"{name} is set by `env` and by `secrets`"
             context.report("E708", message, context.key_at("steps", step.id, "env", name), "keep one of them")
     for position, name in enumerate(step.params):
         if name not in context.names.params:
             hint = meant(name, context.names.params) or "declare it under `params` at the top level"
-            context.report("E304", f"there is no parameter `{name}`", context.at("steps", step.id, "params", position), hint)
+            context.report(
+                "E304", f"there is no parameter `{name}`", context.at("steps", step.id, "params", position), hint
+            )
     for name, _ in step.env:
         if name.startswith(_RESERVED):
             message = f"variables that begin with {_RESERVED} belong to mlorch"
@@ -183,4 +199,6 @@ def _ignored(context: Context, step: Step) -> None:
     for position, name in enumerate(step.cache.ignore):
         if name not in known:
             message = f"`{name}` is no input, parameter or variable of this step"
-            context.report("E304", message, context.at("steps", step.id, "cache", "ignore", position), meant(name, known))
+            context.report(
+                "E304", message, context.at("steps", step.id, "cache", "ignore", position), meant(name, known)
+            )

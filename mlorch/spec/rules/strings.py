@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.lang.syntax import OPEN, ExpressionError, parse_condition, places
+from mlorch.lang.syntax import parse_condition, places
+from mlorch.lang.terms import OPEN, ExpressionError
 from mlorch.spec.rules.context import meant
 from mlorch.spec.shape import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mlorch.model.spec import Step
     from mlorch.spec.rules.context import Context, Key, StepNames
@@ -62,49 +63,62 @@ def _pipeline_env(context: Context) -> None:
     for name, value in context.pipeline.env:
         if OPEN not in value:
             continue
-        for path, _ in _template(context, None, value, ENV - {"steps", "inputs", "outputs"}, ("env", name)):
+        for path, offset in _template(context, None, value, ENV - {"steps", "inputs", "outputs"}, ("env", name)):
             if path[0] != "secrets" or len(path) < 2:
                 continue
             without = [step.id for step in context.pipeline.steps if path[1] not in step.secrets]
             if without:
                 message = f"`env.{name}` holds the secret {path[1]}, which the step {without[0]} does not list"
                 hint = f"move it to the `env` of the steps that list {path[1]} under `secrets`"
-                context.report("E504", message, context.at("env", name), hint)
+                place = context.text.inside(context.at("env", name), value, offset)
+                context.report("E504", message, place, hint, width=len(".".join(path)))
 
 
 def _step(context: Context, step: Step) -> None:
-    steps = "steps"
-    run = step.run
-    if isinstance(run, str):
-        if OPEN in run and step.shell != "python":
-            _template(context, step, run, RUN, (steps, step.id, "run"))
-    else:
-        for position, word in enumerate(run):
-            if OPEN in word:
-                _template(context, step, word, RUN, (steps, step.id, "run", position))
-    for item in step.inputs:
-        if any(OPEN in path for path in item.paths):
-            for position, path in enumerate(item.paths):
-                _template(context, step, path, INPUT, _input_keys(context, step, item.name, position))
-        if item.upstream is not None:
-            for key, value in (("from", item.upstream.first), ("to", item.upstream.last)):
-                _template(context, step, value, OUTPUT, (steps, step.id, "inputs", item.name, "partitions", key))
-    for output in step.outputs:
-        if OPEN in output.path:
-            _template(context, step, output.path, OUTPUT, (steps, step.id, "outputs", output.name, "path"))
-    _template(context, step, step.metrics, OUTPUT, (steps, step.id, "metrics"))
-    _template(context, step, step.working_dir, FOLDER, (steps, step.id, "working_dir"))
-    for name, value in step.env:
-        for path, offset in _template(context, step, value, ENV, (steps, step.id, "env", name)):
-            _listed(context, step, path, value, offset, (steps, step.id, "env", name))
+    for value, visible, keys in _templates(context, step):
+        if OPEN not in value:
+            continue
+        found = _template(context, step, value, visible, keys)
+        if visible is ENV:
+            for path, offset in found:
+                _listed(context, step, path, value, offset, keys)
     if step.when:
-        _condition(context, step, step.when, WHEN, (steps, step.id, "when"))
+        _condition(context, step, step.when, WHEN, ("steps", step.id, "when"))
     for position, check in enumerate(step.checks):
         if check.expr:
-            _condition(context, step, check.expr, CHECK, (steps, step.id, "checks", position, "expr"))
-        for number, word in enumerate((check.run,) if isinstance(check.run, str) else check.run):
-            keys: tuple[Key, ...] = (steps, step.id, "checks", position, "run")
-            _template(context, step, word, CHECK, keys if isinstance(check.run, str) else (*keys, number))
+            _condition(context, step, check.expr, CHECK, ("steps", step.id, "checks", position, "expr"))
+
+
+def _templates(context: Context, step: Step) -> Iterator[tuple[str, frozenset[str], tuple[Key, ...]]]:
+    """(text, what it sees, where it stands) of every string of a step that may hold `${{ … }}`."""
+    base: tuple[Key, ...] = ("steps", step.id)
+    if step.shell != "python":
+        yield from _words(step.run, RUN, (*base, "run"))
+    for position, check in enumerate(step.checks):
+        yield from _words(check.run, CHECK, (*base, "checks", position, "run"))
+    for item in step.inputs:
+        for position, path in enumerate(item.paths):
+            if OPEN in path:
+                yield path, INPUT, _input_keys(context, step, item.name, position)
+        if item.upstream is not None:
+            yield item.upstream.first, OUTPUT, (*base, "inputs", item.name, "partitions", "from")
+            yield item.upstream.last, OUTPUT, (*base, "inputs", item.name, "partitions", "to")
+    for output in step.outputs:
+        yield output.path, OUTPUT, (*base, "outputs", output.name, "path")
+    for name, value in step.env:
+        yield value, ENV, (*base, "env", name)
+    yield step.metrics, OUTPUT, (*base, "metrics")
+    yield step.working_dir, FOLDER, (*base, "working_dir")
+
+
+def _words(
+    run: str | tuple[str, ...], visible: frozenset[str], keys: tuple[Key, ...]
+) -> Iterator[tuple[str, frozenset[str], tuple[Key, ...]]]:
+    if isinstance(run, str):
+        yield run, visible, keys
+        return
+    for position, word in enumerate(run):
+        yield word, visible, (*keys, position)
 
 
 def _input_keys(context: Context, step: Step, name: str, position: int) -> tuple[Key, ...]:
@@ -127,7 +141,9 @@ def _listed(context: Context, step: Step, path: Path, value: str, offset: int, k
     if path[1] not in context.names.steps[step.id].secrets:
         place = context.text.inside(context.at(*keys), value, offset)
         hint = f"add `secrets: [{path[1]}]` to the step"
-        context.report("E504", f"the step {step.id} does not list the secret {path[1]}", place, hint, width=len(".".join(path)))
+        context.report(
+            "E504", f"the step {step.id} does not list the secret {path[1]}", place, hint, width=len(".".join(path))
+        )
 
 
 def _template(
@@ -163,7 +179,13 @@ def _unreadable(context: Context, value: str, error: ExpressionError, keys: tupl
 
 
 def _name(
-    context: Context, step: Step | None, value: str, path: Path, offset: int, visible: frozenset[str], keys: tuple[Key, ...]
+    context: Context,
+    step: Step | None,
+    value: str,
+    path: Path,
+    offset: int,
+    visible: frozenset[str],
+    keys: tuple[Key, ...],
 ) -> None:
     if step is not None and path[0] == "steps" and len(path) > 1:
         context.references.setdefault(step.id, set()).add(path[1])
@@ -174,9 +196,7 @@ def _name(
         context.report(code, message, place, hint, width=len(".".join(path)))
 
 
-def _problem(
-    context: Context, step: Step | None, path: Path, visible: frozenset[str]
-) -> tuple[str, str, str] | None:
+def _problem(context: Context, step: Step | None, path: Path, visible: frozenset[str]) -> tuple[str, str, str] | None:
     """(code, message, hint) for a name that cannot exist, None for one that can."""
     root = path[0]
     if root not in ALL:
@@ -200,7 +220,11 @@ def _problem(
     if known is None or path[1] in known:
         return None
     if root == "partition" and not context.names.dimensions:
-        return "E502", f"`{'.'.join(path)}` does not exist: the pipeline has no `partitions`", "declare them at the top level"
+        return (
+            "E502",
+            f"`{'.'.join(path)}` does not exist: the pipeline has no `partitions`",
+            "declare them at the top level",
+        )
     return "E502", f"`{'.'.join(path[:2])}` does not exist", meant(path[1], known, f"{root}.") or _declare(root)
 
 
