@@ -52,6 +52,7 @@ class LocalExecutor:
         self._pids: dict[str, int] = {}
         self._events: list[ExecutorEvent] = []
         self._endings: dict[str, tuple[Ending, AttemptDone]] = {}
+        self._fate = ""
         self._bug = ""
         self._closed = False
 
@@ -264,7 +265,7 @@ class LocalExecutor:
                 records[request.record] = _read(request.record)
             start, end = records[request.record].get(token, (None, None))
             # A recorded end counts; something that the command left behind may live even so.
-            done = end or AttemptDone(token, "lost", spawn_error=self._bug)
+            done = end or AttemptDone(token, "lost", spawn_error=f"{self._fate}\n{self._bug}".strip())
             self._endings[token] = (Ending(start, _marks(request), request.grace), done)
 
     def _end_lost(self) -> None:
@@ -275,7 +276,10 @@ class LocalExecutor:
         if self._supervisor:
             # Unless somebody waits for all our children, or SIGCHLD is ignored.
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._supervisor, 0)
+                _, status = os.waitpid(self._supervisor, 0)
+                code = os.waitstatus_to_exitcode(status)
+                how = f"by signal {-code}" if code < 0 else f"with status {code}"
+                self._fate = f"the supervisor of the step (process {self._supervisor}) ended {how}"
         self._supervisor = 0
 
 

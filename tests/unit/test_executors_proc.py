@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from mlorch.executors.supervisor import proc
-from mlorch.executors.supervisor.attempt import line, stamp
+from mlorch.executors.supervisor.attempt import quoted, stamp
 from mlorch.model.times import parse_iso
 
 if TYPE_CHECKING:
@@ -77,14 +80,12 @@ def test_out_of_memory_counters(tmp_path: Path) -> None:
     assert proc.oom_kills(proc.oom_source()) >= 0
 
 
-def test_a_line_is_json_whatever_is_in_it() -> None:
-    import json
-
-    message = {"a": 'x"\\\n\udcff\u00fc', "b": None, "c": 1, "d": 0.25, "e": ["x", "é"], "f": ""}
-    text = line(dict(message))
-    assert text.endswith(b"\n")
-    assert text.count(b"\n") == 1
-    assert json.loads(text) == message
+@pytest.mark.parametrize("text", ["", "plain", 'x"\\\n\x7f', "\udcff\u00fc", "\u2028", "\0"])
+def test_quoted_is_json_in_ascii_on_one_line(text: str) -> None:
+    out = quoted(text)
+    assert out.isascii()
+    assert "\n" not in out
+    assert json.loads(out) == text
 
 
 def test_the_stamp_is_a_time() -> None:

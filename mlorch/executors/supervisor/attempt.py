@@ -34,23 +34,14 @@ def stamp() -> str:
     return f"{_second_text}.{int((now - second) * 1000):03d}Z"
 
 
-def line(message: dict[str, object]) -> bytes:
-    """A message or a record: one line of JSON. Values are texts, numbers, None or lists of texts."""
-    items = [f'"{name}":{_value(value)}' for name, value in message.items()]
-    return ("{" + ",".join(items) + "}\n").encode("ascii")
+def quoted(text: str) -> str:
+    """The JSON of a text, in ASCII."""
+    # Nearly all that we write is plain, and without `json` (with `re` and `enum`) the supervisor starts in half the time.
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    import json
 
-
-def _value(value: object) -> str:
-    if isinstance(value, str):
-        # Nearly all that we write is plain, and without `json` (with `re` and `enum`) the supervisor starts in half the time.
-        if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-            return f'"{value}"'
-        import json
-
-        return json.dumps(value)
-    if isinstance(value, list):
-        return f"[{','.join(map(_value, value))}]"
-    return "null" if value is None else repr(value)
+    return json.dumps(text)
 
 
 class Attempt:
@@ -73,6 +64,7 @@ class Attempt:
         "pid",
         "pipe_fd",
         "quiet_since",
+        "quoted_token",
         "reason",
         "record",
         "record_error",
@@ -86,6 +78,7 @@ class Attempt:
 
     def __init__(self, token: str, record: str) -> None:
         self.token = token
+        self.quoted_token = quoted(token)
         self.record = record
         self.record_error = ""
         self.pid = self.start_ticks = 0
@@ -107,7 +100,8 @@ class Attempt:
         # Whether its command is over while something that it left behind still lives.
         self.lingers = False
         self.baseline = 0
-        self.end: dict[str, object] | None = None
+        # The line of its record that says how it ended.
+        self.end = b""
 
     @property
     def due(self) -> float:
@@ -131,28 +125,25 @@ class Attempt:
             cause = "oom"
         else:
             cause = "exit" if code >= 0 else "signal"
-        self.end = self._end(
-            cause,
-            exit_code=code if code >= 0 else None,
-            signal=_signal_name(-code) if code < 0 else "",
-            duration_s=round(time.monotonic() - self.began, 6),
-            peak_rss_bytes=usage.ru_maxrss * 1024,
-            cpu_s=round(usage.ru_utime + usage.ru_stime, 6),
-        )
+        exit_code, name = (code, "") if code >= 0 else ("null", _signal_name(-code))
+        self.end = (
+            f'{{"type":"end","token":{self.quoted_token},"cause":"{cause}","exit_code":{exit_code},"signal":"{name}",'
+            f'"started_at":"{self.began_at}","ended_at":"{stamp()}","duration_s":{time.monotonic() - self.began:.6f},'
+            f'"peak_rss_bytes":{usage.ru_maxrss * 1024},"cpu_s":{usage.ru_utime + usage.ru_stime:.6f}}}\n'
+        ).encode("ascii")
 
     def not_started(self, text: str, code: int) -> None:
         """Note that the command could not be started, and why."""
-        self.end = self._end("spawn", spawn_error=text, errno=code)
+        self.end = (
+            f'{{"type":"end","token":{self.quoted_token},"cause":"spawn","spawn_error":{quoted(text)},"errno":{code},'
+            f'"started_at":"{self.began_at}","ended_at":"{stamp()}"}}\n'
+        ).encode("ascii")
 
-    def _end(self, cause: str, **known: object) -> dict[str, object]:
-        return {
-            "type": "end",
-            "token": self.token,
-            "cause": cause,
-            **known,
-            "started_at": self.began_at,
-            "ended_at": stamp(),
-        }
+    def told(self) -> bytes:
+        """What is told of its end: the line of its record, and what went wrong in writing that."""
+        if not self.record_error:
+            return self.end
+        return self.end[:-2] + f',"record_error":{quoted(self.record_error)}}}\n'.encode("ascii")
 
     def pump(self) -> bool:
         """Move what the step wrote into its log, masked. False when nobody can write any more.

@@ -55,13 +55,12 @@ def enter(folder: str) -> None:
 def spawn(argv: list[str], env: Mapping[str, str], out: int, lends: Sequence[int]) -> int:
     """Start `argv` in the current folder, in a session of its own, and return its process id. Raises `SpawnError`.
 
-    stdin is `/dev/null`, stdout and stderr are `out`; beside these the process has the descriptors `lends`, and no other.
+    stdin is ours (`/dev/null`), stdout and stderr are `out`; beside these the process has the descriptors `lends`, and no other.
     """
     if not argv or not argv[0]:
         raise SpawnError(errno.ENOENT, "the command is empty")
     path = _find(argv[0], env.get("PATH", _DEFAULT_PATH))
-    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+    actions = [
         (os.POSIX_SPAWN_DUP2, out, 1),
         (os.POSIX_SPAWN_DUP2, out, 2),
     ]
