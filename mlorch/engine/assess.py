@@ -12,6 +12,9 @@ from mlorch.lang.expressions import NotKnownYet
 from mlorch.model.spec import CachePolicy
 from mlorch.model.states import Reason, Verdict
 
+SKIPPED = "skipped"
+"""`Checkpoint.how` of a step that asked to be skipped: that it did is its result."""
+
 if TYPE_CHECKING:
     from mlorch.engine.context import Context, ResolvedInput
     from mlorch.model.manifest import Checkpoint, Manifest
@@ -89,7 +92,7 @@ def _by_manifest(context: Context, step: Step, checkpoint: Checkpoint, manifest:
         if not files.exists(artifact.path):
             return Assessment(Verdict.STALE, Reason.OUTPUT_MISSING, f"{artifact.path} is missing")
         return Assessment(Verdict.STALE, Reason.OUTPUT_CHANGED, f"{artifact.path} was changed since the step wrote it")
-    for path in sorted(declared - paths):
+    for path in sorted(declared - paths) if checkpoint.how != SKIPPED else ():
         if not files.exists(path):
             return Assessment(Verdict.STALE, Reason.OUTPUT_MISSING, f"{path} is missing")
     changes = difference(checkpoint.manifest, manifest)

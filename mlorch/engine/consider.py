@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlorch.engine.assess import Assessment, assess
+from mlorch.engine.assess import SKIPPED, Assessment, assess
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, condition
 from mlorch.model.spec import TriggerRule
 from mlorch.model.states import Action, Reason, StepState, Verdict
@@ -45,6 +45,8 @@ def consider(context: Context, step: Step, *, forced: bool = False) -> Considere
         return Considered(Action.SKIP, Reason.INPUT_MISSING, found.detail, StepState.NOT_READY, found)
     match found.verdict:
         case Verdict.FRESH:
+            if context.state.checkpoints[step.id].how == SKIPPED:
+                return Considered(Action.SKIP, found.reason, "it asked to be skipped before", StepState.SKIPPED, found)
             return Considered(Action.REUSE, found.reason, found.detail, StepState.CACHED, found)
         case Verdict.STALE:
             return Considered(Action.RUN, found.reason, found.detail, None, found)

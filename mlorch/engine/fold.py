@@ -160,7 +160,7 @@ def _step_succeeded(state: PartitionState, event: ev.StepSucceeded) -> None:
     step.outputs, step.values, step.metrics = event.outputs, event.values, event.metrics
     if event.attempt:
         attempt = _attempt(step, event.attempt)
-        attempt.state, attempt.finished_at, attempt.exit_code = StepState.SUCCEEDED, event.at, event.exit_code
+        attempt.state, attempt.finished_at, attempt.exit_code = step.state, event.at, event.exit_code
         attempt.cause = "exit"
         attempt.duration_s, attempt.peak_rss_bytes = event.duration_s, event.peak_rss_bytes
         attempt.cpu_s = event.cpu_s

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 NOT_NOW = 75
 SKIP_ME = 99
 NEVER_RETRIED = frozenset({64, 65, 78, 126, 127})
-_NAMES = {64: "wrong usage", 65: "bad data", 78: "bad configuration", 126: "not executable", 127: "command not found"}
+_NAMES = {
+    64: "wrong usage",
+    65: "bad data",
+    NOT_NOW: "not now",
+    78: "bad configuration",
+    SKIP_ME: "it asked to be skipped",
+    126: "not executable",
+    127: "command not found",
+}
 
 
 def state_of(done: AttemptDone) -> StepState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import Considered, consider
@@ -14,7 +14,7 @@ from mlorch.engine.graph import priorities
 from mlorch.engine.outcome import exit_code_of, run_state
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
-from mlorch.engine.retry import allowed, delay, in_words, retried, state_of
+from mlorch.engine.retry import SKIP_ME, allowed, delay, in_words, retried, state_of
 from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError
 from mlorch.model import events as ev
@@ -278,6 +278,10 @@ class Run:
             elif done.exit_code == 0 and done.cause == "exit":
                 attempt.done = done
                 examine(self.context, attempt, self.ports.folders, self.secrets)
+            elif state_of(done) is StepState.SKIPPED:
+                attempt.done = done
+                self._skipped(attempt)
+                return
             else:
                 self._failed(attempt, done, state_of(done), done.cause, in_words(done, attempt.step))
                 return
@@ -309,6 +313,16 @@ class Run:
         self.ports.executor.submit(request)
         return True
 
+    def _skipped(self, attempt: Attempt) -> None:
+        """It asked to be skipped: it would ask again while nothing changes, so that counts as its result."""
+        del self.running[attempt.token]
+        undo(self.context.files, attempt)
+        assert attempt.done is not None  # noqa: S101 - `ended` set it
+        detail = in_words(attempt.done, attempt.step)
+        success = replace(self._success(attempt, attempt.done), exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail)
+        self.publishing[attempt.token] = attempt
+        self.ports.committer.submit(Publication(self, self.journal, (), (), success))
+
     def _publish(self, attempt: Attempt) -> None:
         del self.running[attempt.token]
         done = attempt.done
@@ -321,7 +335,13 @@ class Run:
                 in_place.append((output.path, output.name))
             else:
                 moves.append((staged, output.path, output.name))
-        success = ev.StepSucceeded(
+        success = replace(self._success(attempt, done), detail="; ".join(attempt.warnings))
+        self.publishing[attempt.token] = attempt
+        kept = tuple(kept for _, kept in attempt.aside if kept)
+        self.ports.committer.submit(Publication(self, self.journal, tuple(moves), tuple(in_place), success, kept))
+
+    def _success(self, attempt: Attempt, done: AttemptDone) -> ev.StepSucceeded:
+        return ev.StepSucceeded(
             self.run_id,
             self._now(),
             attempt.step.id,
@@ -335,18 +355,14 @@ class Run:
             done.duration_s,
             done.peak_rss_bytes,
             done.cpu_s,
-            detail="; ".join(attempt.warnings),
             started_at=done.started_at,
         )
-        self.publishing[attempt.token] = attempt
-        kept = tuple(kept for _, kept in attempt.aside if kept)
-        self.ports.committer.submit(Publication(self, self.journal, tuple(moves), tuple(in_place), success, kept))
 
     def published(self, success: ev.StepSucceeded) -> None:
         """A publication became durable: the step is done."""
         attempt = self.publishing.pop(f"{self.run_id}/{success.step}/{success.attempt}")
         self._apply(success)
-        self._end(attempt.step, StepState.SUCCEEDED)
+        self._end(attempt.step, StepState(success.state))
         self._remove_temps(attempt.step)
 
     def not_published(self, success: ev.StepSucceeded, error: FileError) -> None:
