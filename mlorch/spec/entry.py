@@ -76,13 +76,15 @@ def _leads(root: schemas.Schema, node: schemas.Schema, part: str) -> bool:
 
 
 def _near(parts: list[str]) -> str:
-    every: set[str] = set()
-    for kind in schemas.KINDS:
-        root = schemas.load(kind)
-        every |= set(root["properties"])
-        every |= {f"steps.{name}" for name in root["definitions"]["step_keys"]["properties"]}
-    joined = ".".join(parts)
-    return suggest(joined, every) or suggest(f"steps.{joined}", every)
+    """The key that was most likely meant, "" if none comes to mind."""
+    roots = [schemas.load(kind) for kind in schemas.KINDS]
+    top = {name for root in roots for name in root["properties"]}
+    steps = roots[0]["definitions"]["step_keys"]["properties"]
+    last = parts[-1] if parts else ""
+    inner = suggest(last, steps)
+    if len(parts) > 1 and inner:
+        return f"steps.{inner}"
+    return suggest(parts[0], top) if parts and suggest(parts[0], top) else f"steps.{inner}" if inner else ""
 
 
 def _text(kind: str, title: str, parts: list[str], root: schemas.Schema, node: schemas.Schema) -> str:

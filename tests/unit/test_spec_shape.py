@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,3 +206,16 @@ def test_a_long_line_is_shown_around_the_caret() -> None:
     _, line, caret = render_one(problem).splitlines()
     assert len(line) < 200
     assert line[caret.index("^") :].startswith("XYZ")
+
+
+@pytest.mark.parametrize("folder", ["mlorch/schemas", "schemas"])
+def test_the_schemas_are_found_in_a_wheel_and_in_a_clone(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlorch").mkdir()
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "pipeline.schema.json").write_text(f'"{folder}"', encoding="utf-8")
+    monkeypatch.setattr(schemas.resources, "files", lambda _: tmp_path / "mlorch")
+    assert schemas.text.__wrapped__("pipeline") == f'"{folder}"'
+    with pytest.raises(FileNotFoundError, match="install it again"):
+        schemas.text.__wrapped__("project")
