@@ -56,7 +56,9 @@ ODD = st.recursive(
 def check(data: bytes) -> None:
     for loaded in (load_pipeline(data, "pipelines/a.yaml"), load_project(data, "mlorch.yaml")):
         assert (loaded.value is None) == any(problem.code.startswith("E") for problem in loaded.diagnostics)
-    report = validate(("mlorch.yaml", data), [("pipelines/a.yaml", data), ("pipelines/b.yaml", SPEC.encode())], {}.get)
+    report = validate(
+        ("mlorch.yaml", data), [("pipelines/a.yaml", data), ("pipelines/b.yaml", SPEC.encode())], lambda _: None
+    )
     assert render(report.diagnostics)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +15,9 @@ from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import UsageError
 from mlorch.spec import schemas, source
 from mlorch.spec.shape import Shape, suggest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD: dict[str, Any] = {
     "mlorch": 1,
@@ -215,7 +217,7 @@ def test_the_schemas_are_found_in_a_wheel_and_in_a_clone(
     (tmp_path / "mlorch").mkdir()
     (tmp_path / folder).mkdir(exist_ok=True)
     (tmp_path / folder / "pipeline.schema.json").write_text(f'"{folder}"', encoding="utf-8")
-    monkeypatch.setattr(schemas.resources, "files", lambda _: tmp_path / "mlorch")
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path / "mlorch")
     assert schemas.text.__wrapped__("pipeline") == f'"{folder}"'
     with pytest.raises(FileNotFoundError, match="install it again"):
         schemas.text.__wrapped__("project")
