@@ -55,6 +55,7 @@ class Attempt:
         "grace",
         "guard",
         "heartbeat",
+        "hopeless_at",
         "kill_at",
         "lends",
         "lingers",
@@ -92,7 +93,7 @@ class Attempt:
         self.masker: Masker | None = None
         self.grace = 0.0
         self.heartbeat = NEVER
-        self.timeout_at = self.term_at = self.kill_at = NEVER
+        self.timeout_at = self.term_at = self.kill_at = self.hopeless_at = NEVER
         self.quiet_since = self.began
         # Why we end it ("": we do not), and whether its processes (its whole group) were told.
         self.reason = ""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _ROUND = 0.05
 """Seconds between two looks at processes that do not want to end."""
 _UNOWNED_GRACE = 2.0
+HOPELESS = 5.0
+"""Seconds after the first KILL when what still lives will not end: it belongs to another user, or hangs in the kernel."""
 
 
 class Orphan:
@@ -40,6 +42,7 @@ class Leftovers:
     def __init__(self) -> None:
         self._children = proc.OwnChildren()
         self._orphans: dict[int, Orphan] = {}
+        self._hopeless: set[int] = set()
 
     def __bool__(self) -> bool:
         return bool(self._orphans)
@@ -47,14 +50,16 @@ class Leftovers:
     def gone(self, pid: int) -> None:
         """Process `pid` was waited for."""
         self._orphans.pop(pid, None)
+        self._hopeless.discard(pid)
 
     def all_gone(self) -> None:
         """There is no child at all."""
         self._orphans.clear()
+        self._hopeless.clear()
 
     def census(self, started: Iterable[int], attempts: Iterable[Attempt]) -> None:
         """Take in the orphans that are new. `started` are the processes that we started ourselves and not yet waited for."""
-        fresh = set(self._children.read()).difference(started, self._orphans)
+        fresh = set(self._children.read()).difference(started, self._orphans, self._hopeless)
         for pid in fresh:
             known = proc.stat(pid)
             if known is None or known.dead:
@@ -72,9 +77,19 @@ class Leftovers:
             if number != signal.SIGTERM or not attempt.termed_group or _group(pid) != attempt.pid:
                 _send(pid, number)
 
+    def give_up(self, attempt: Attempt) -> None:
+        """Nothing ends what `attempt` left: it counts no longer, so that the run can."""
+        self._drop(self.of(attempt))
+
+    def _drop(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            del self._orphans[pid]
+            self._hopeless.add(pid)
+
     def end_unowned(self, present: set[str], now: float) -> float:
         """End orphans of nobody whose suspects are all gone; returns when to call again (in monotonic time)."""
         again = float("inf")
+        hopeless = []
         for pid, orphan in self._orphans.items():
             if orphan.owner is not None and orphan.owner.token in present:
                 continue
@@ -84,9 +99,13 @@ class Leftovers:
             if not orphan.kill_at:
                 orphan.kill_at = now + _UNOWNED_GRACE
                 _end_tree(pid, signal.SIGTERM)
+            elif now >= orphan.kill_at + HOPELESS:
+                hopeless.append(pid)
+                continue
             elif now >= orphan.kill_at:
                 _end_tree(pid, signal.SIGKILL)
             again = min(again, max(orphan.kill_at, now + _ROUND))
+        self._drop(hopeless)
         return again
 
 

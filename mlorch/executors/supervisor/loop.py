@@ -11,7 +11,7 @@ import time
 
 from mlorch.executors.supervisor import launch, linux, proc
 from mlorch.executors.supervisor.attempt import NEVER, Attempt, quoted
-from mlorch.executors.supervisor.leftovers import Leftovers
+from mlorch.executors.supervisor.leftovers import HOPELESS, Leftovers
 from mlorch.executors.supervisor.light import signal, socket
 from mlorch.executors.supervisor.logs import LogGuard
 from mlorch.executors.supervisor.records import Records
@@ -84,6 +84,7 @@ class Supervisor:
                 else:
                     self._on_channel(events)
             self._on_time(time.monotonic())
+        self._records.retry()
 
     def _pause(self) -> float | None:
         self._due = min([attempt.due for attempt in self._attempts.values()], default=NEVER)
@@ -266,6 +267,9 @@ class Supervisor:
         if now >= attempt.kill_at:
             attempt.kill_at = now + _ROUND
             self._kill(attempt)
+        if now >= attempt.hopeless_at:
+            self._leftovers.give_up(attempt)
+            self._finish(attempt)
 
     def _end(self, attempt: Attempt, reason: str, *, hurry: bool = False) -> None:
         """End what of `attempt` lives. One whose command is over keeps the cause that it has."""
@@ -292,6 +296,7 @@ class Supervisor:
         if not attempt.end:
             attempt.send(signal.SIGKILL)
         else:
+            attempt.hopeless_at = min(attempt.hopeless_at, time.monotonic() + HOPELESS)
             self._leftovers.end(attempt, signal.SIGKILL)
 
     # Ending.
