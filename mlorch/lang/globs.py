@@ -57,14 +57,23 @@ def match(pattern: str, path: str) -> bool:
 @lru_cache(maxsize=1024)
 def compile_glob(pattern: str) -> Callable[[str], bool]:
     """A test of paths against `pattern`, for many paths."""
-    names = split(pattern)
-    text = "/" if pattern.startswith("/") else ""
-    for index, name in enumerate(names):
-        last = index == len(names) - 1
+    chunks: list[list[str]] = [[]]
+    for name in split(pattern):
         if name == ANY_FOLDERS:
-            text += r"(?:[^./][^/]*/)*" + (r"[^./][^/]*" if last else "")
+            chunks.append([])
         else:
-            text += _name_regex(name) + ("" if last else "/")
+            chunks[-1].append(_name_regex(name))
+    text = "/" if pattern.startswith("/") else ""
+    for index, chunk in enumerate(chunks):
+        last = index == len(chunks) - 1
+        body = "/".join(chunk) + ("" if last else "/" if chunk else "")
+        if index == 0:
+            text += body
+        elif last:
+            text += r"(?:[^./][^/]*/)*" + (body or r"[^./][^/]*")
+        else:
+            # Atomic: the first place where a chunk fits serves as well as any later one, so nothing is tried twice.
+            text += rf"(?>(?:[^./][^/]*/)*?{body})"
     expression = re.compile(text, re.DOTALL)
 
     def matches(path: str) -> bool:
@@ -83,28 +92,32 @@ def _name_matcher(pattern: str) -> Callable[[str], object]:
 
 def _name_regex(pattern: str) -> str:
     """The regular expression of one name; a wildcard at its begin does not match a dot."""
-    out: list[str] = [] if pattern.startswith(".") else [r"(?!\.)"]
+    chunks: list[str] = [""]
     position, end = 0, len(pattern)
     while position < end:
         char = pattern[position]
         position += 1
         if char == "*":
-            if not out or out[-1] != "[^/]*":
-                out.append("[^/]*")
+            chunks.append("")
         elif char == "?":
-            out.append("[^/]")
+            chunks[-1] += "[^/]"
         elif char == "[":
             # A `]` right after the bracket (or its `!`) is a member; without a closing one, `[` is itself.
             start = position + (pattern[position : position + 1] in ("!", "^"))
             close = pattern.find("]", start + 1)
             if close < 0:
-                out.append(r"\[")
+                chunks[-1] += r"\["
                 continue
-            out.append(_class_regex(pattern[start:close], negated=start != position))
+            chunks[-1] += _class_regex(pattern[start:close], negated=start != position)
             position = close + 1
         else:
-            out.append(re.escape(char))
-    return "".join(out)
+            chunks[-1] += re.escape(char)
+    first, *rest = chunks
+    text = ("" if pattern.startswith(".") else r"(?!\.)") + first
+    if rest:
+        # Atomic, as above: `*a*a*a` must not try all ways to share the letters out.
+        text += "".join(f"(?>[^/]*?{chunk})" for chunk in rest[:-1] if chunk) + f"[^/]*{rest[-1]}"
+    return text
 
 
 def _class_regex(members: str, *, negated: bool) -> str:

@@ -116,6 +116,8 @@ def _check(body: ast.expr, source: str, mended: dict[str, str]) -> None:
         if type(node) not in _ALLOWED:
             message, hint = _REFUSED.get(type(node), ("this is not part of the language", ""))
             raise ExpressionError(message, offset, hint)
+        if isinstance(node, ast.Constant) and node.value is ...:
+            raise ExpressionError("`...` is not part of the language", offset)
         if isinstance(node, ast.Attribute):
             node.attr = mended.get(node.attr, node.attr)
         if isinstance(node, ast.Call):
@@ -183,6 +185,8 @@ def _clean(text: str) -> tuple[str, dict[str, str]]:
             continue
         follows = text[match.end() : match.end() + 1]
         if sort == "string":
+            if previous[:1] in ("'", '"'):
+                raise ExpressionError("two texts side by side", position, "put `+` between them")
             _check_string(word, position)
         elif sort == "number":
             _check_number(word, position, follows)

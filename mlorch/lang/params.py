@@ -37,11 +37,15 @@ def coerce_text(param: Param, text: str) -> JsonValue:
     if isinstance(choices, list) and text in choices:
         return text
     value: JsonValue = text
-    found = False
     for name in _TYPES:
-        if name in types and name != "string" and not found:
-            found, value = _read(name, text)
-    if not found and "string" not in types:
+        if name in types and name != "string":
+            found, read = _read(name, text)
+            if found:
+                value = read
+                break
+    else:
+        found = "string" in types
+    if not found:
         raise ValueError(f"parameter `{param.name}`: expected {_expected(types)}, got `{_shown(text)}`")
     check_value(param, value)
     return value

@@ -67,6 +67,14 @@ class Quotes(ABC):
     def commands_until(self, closer: str, depth: int) -> None:
         """Read commands up to `closer` (`)`, or "" for the end of the text) and past it."""
 
+    def substitution(self, depth: int) -> None:
+        """Read the commands of `$(…)` or `<(…)` and its closing bracket."""
+        start, waiting = self.position, bool(self.here)
+        self.commands_until(")", depth + 1)
+        if waiting and "\n" in self.text[start : self.position]:
+            # Shells differ in which line the here-document outside then begins with.
+            raise self._intricate("a line that ends inside `$(…)` after `<<`")
+
     # Slots
 
     def _slot_at(self, position: int) -> bool:
@@ -133,24 +141,24 @@ class Quotes(ABC):
             return False
         return True
 
-    def _find(self, closer: str, start: int, place: str, *, escapes: bool = False) -> int:
+    def _find(self, closer: str, start: int, place: str, hint: str = "", *, escapes: bool = False) -> int:
         """Where `closer` is from `start` on; slots before it are refused as standing in `place`."""
         position = start
         while position < self.limit:
             if self._slot_at(position):
-                self._refuse_slot(position, place, "")
+                self._refuse_slot(position, place, hint)
             if escapes and self.text[position] == "\\":
                 position += 2
                 continue
             if self.text[position] == closer:
-                self._refuse_slots(start, position, place)
+                self._refuse_slots(start, position, place, hint)
                 return position
             position += 1
         raise CommandError(f"`{closer}` is opened and never closed", start - 1)
 
     def _single_quoted(self) -> str:
         start = self.position + 1
-        end = self._find("'", start, "inside single quotes, where the shell fills in nothing")
+        end = self._find("'", start, "inside single quotes, where the shell fills in nothing", "write double quotes")
         self.position = end + 1
         return self.text[start:end]
 
@@ -198,7 +206,7 @@ class Quotes(ABC):
             self.position = at + 3
             self._arithmetic()
         elif follows == "(":
-            self.commands_until(")", depth + 1)
+            self.substitution(depth)
         elif follows == "{":
             self._parameter(depth, quoted=quoted)
         elif follows == "[":

@@ -108,7 +108,7 @@ class _Reader(Quotes):
             self._here_documents(depth)
         elif char in "<>" and self.text[at + 1 : at + 2] == "(":
             self.position += 2
-            self.commands_until(")", depth + 1)
+            self.substitution(depth)
             frame.put(None, at)
         elif char in "<>" or (char == "&" and self.text[at + 1 : at + 2] == ">"):
             self._redirect(frame)
