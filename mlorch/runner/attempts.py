@@ -15,7 +15,7 @@ from mlorch.model.attempt import AttemptRequest
 from mlorch.model.spec import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mlorch.engine.assess import Assessment
     from mlorch.engine.context import Context, PlannedOutput
@@ -78,7 +78,7 @@ class Attempt:
         return self.staged[name]
 
 
-def prepare(  # noqa: PLR0913 - what an attempt is made of
+def prepare(
     context: Context, step: Step, assessment: Assessment, run_id: str, number: int, fingerprint: str
 ) -> Attempt:
     """An attempt with the places of its outputs worked out; nothing is made yet."""
@@ -167,7 +167,10 @@ def request_of(
     scope["env"] = ChainMap(variables, context.inherited_env)
     command = context.command(step) if check is None else parse_command(check.run, "")
     rendered = render_command(command, scope, "bash")
-    path = lambda suffix: folders.path(attempt.folder, step.id, attempt.folder_number, suffix)  # noqa: E731
+
+    def path(suffix: str) -> str:
+        return folders.path(attempt.folder, step.id, attempt.folder_number, suffix)
+
     variables |= dict(rendered.env)
     variables |= dict(_variables(context, attempt, path))
     for name in step.secrets:
@@ -222,7 +225,7 @@ def run_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) ->
     )
 
 
-def _variables(context: Context, attempt: Attempt, path: Any) -> Iterator[tuple[str, str]]:
+def _variables(context: Context, attempt: Attempt, path: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     """The variables that every step finds (spec.md, below the table of a step's keys)."""
     step = attempt.step
     files = context.files
@@ -243,7 +246,10 @@ def _variables(context: Context, attempt: Attempt, path: Any) -> Iterator[tuple[
     for name, value in attempt.inputs.items():
         yield f"MLORCH_INPUT_{name.upper()}", text_of(_all_absolute(files, value))
     for name, place in attempt.staged.items():
-        yield "MLORCH_METRICS" if name == METRICS and step.metrics else f"MLORCH_OUTPUT_{name.upper()}", files.absolute(place)
+        yield (
+            "MLORCH_METRICS" if name == METRICS and step.metrics else f"MLORCH_OUTPUT_{name.upper()}",
+            files.absolute(place),
+        )
     yield "MLORCH_VALUES", path("values")
     yield "MLORCH_SUMMARY", path("summary")
     yield "MLORCH_CONTEXT", path("context.json")
@@ -290,7 +296,9 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
     Raises `AttemptError`. The checks that are commands are left to the caller (`checks_left`).
     """
     step, files = attempt.step, context.files
-    attempt.values = _values(step, files.read_text(folders.path(attempt.folder, step.id, attempt.folder_number, "values"), VALUES_LIMIT))
+    attempt.values = _values(
+        step, files.read_text(folders.path(attempt.folder, step.id, attempt.folder_number, "values"), VALUES_LIMIT)
+    )
     for output in attempt.outputs:
         _examine_output(files, attempt, output)
     if step.metrics:
@@ -322,7 +330,7 @@ def failed_check(attempt: Attempt, check: Check, happened: str) -> None:
 
 def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> None:
     place = attempt.staged[output.name]
-    shown = "${{ outputs.%s }}" % output.name if output.name != METRICS else "$MLORCH_METRICS"
+    shown = f"${{{{ outputs.{output.name} }}}}" if output.name != METRICS else "$MLORCH_METRICS"
     size = files.size(place)
     if size is None:
         changed = files.modified(output.path)
@@ -332,9 +340,13 @@ def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> No
                 f"write to {shown}, or say `write: in_place` for this output"
             )
             raise AttemptError("output", message)
-        raise AttemptError("output", f"it exited 0 without writing its output {output.name}: write to {shown} ({output.path})")
+        raise AttemptError(
+            "output", f"it exited 0 without writing its output {output.name}: write to {shown} ({output.path})"
+        )
     if output.non_empty and not size:
-        raise AttemptError("output", f"its output {output.name} ({output.path}) is empty, and `check: non_empty` says it may not be")
+        raise AttemptError(
+            "output", f"its output {output.name} ({output.path}) is empty, and `check: non_empty` says it may not be"
+        )
 
 
 def _values(step: Step, text: str | None) -> dict[str, Any]:
@@ -352,14 +364,16 @@ def _values(step: Step, text: str | None) -> dict[str, Any]:
             continue
         name, equals, value = line.partition("=")
         if not equals:
-            raise AttemptError("value", f"line {number} of $MLORCH_VALUES is neither `name=value` nor JSON: {line[:80]!r}")
+            raise AttemptError(
+                "value", f"line {number} of $MLORCH_VALUES is neither `name=value` nor JSON: {line[:80]!r}"
+            )
         name = name.strip()
         given[name] = _typed(name, types.get(name, "string"), value)
     for name, value in given.items():
         kind = types.get(name)
         if kind is None:
             raise AttemptError("value", f"the value {name} is not declared: add it to `values` of step {step.id}")
-        if not isinstance(value, _KINDS[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        if type(value) not in _KINDS[kind]:
             raise AttemptError("value", f"the value {name} is {json.dumps(value)[:80]}, not of type {kind}")
     for name in types:
         if name not in given:

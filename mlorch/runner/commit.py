@@ -144,7 +144,9 @@ class Committer:
 
     def _publish(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
         files = self._files
-        finals = [final for item in batch for _, final, _ in item.moves] + [path for item in batch for path, _ in item.in_place]
+        finals = [final for item in batch for _, final, _ in item.moves] + [
+            path for item in batch for path, _ in item.in_place
+        ]
         staged = [staged for item in batch for staged, _, _ in item.moves]
         if finals:
             files.flush([*staged, *(path for item in batch for path, _ in item.in_place)])
@@ -159,11 +161,11 @@ class Committer:
                 files.move(source, final)
         if finals:
             files.flush_folders(finals)
-        done: list[tuple[Publication, StepSucceeded | FileError]] = []
-        for item in batch:
-            done.append((item, self._with_outputs(item)))
+        done: list[tuple[Publication, StepSucceeded | FileError]] = [(item, self._with_outputs(item)) for item in batch]
         for key, journal in journals.items():
-            journal.append([event for item, event in done if id(item.journal) == key and isinstance(event, StepSucceeded)])
+            journal.append(
+                [event for item, event in done if id(item.journal) == key and isinstance(event, StepSucceeded)]
+            )
             journal.flush()
         for item in batch:
             for path in item.discard:

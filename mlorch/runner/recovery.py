@@ -33,9 +33,7 @@ class Adoptable:
         restore(files, self.record.staging, self.record.aside)
 
 
-def recover(
-    state: PartitionState, journal: Journal, files: Files, ports: Ports
-) -> dict[str, Adoptable]:
+def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports) -> dict[str, Adoptable]:
     """Bring a partition whose lock we hold to rest: every run that was cut off is recorded as lost.
 
     May itself be cut off at any point and called again. Returns what may be adopted, by step. Raises `StateError`.
@@ -62,7 +60,10 @@ def recover(
         journal.append((lost,))
         journal.flush()
         apply(state, lost)
-        ports.observer.note(f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip() + " was cut off; its unfinished steps run again")
+        ports.observer.note(
+            f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip()
+            + " was cut off; its unfinished steps run again"
+        )
     return adoptable
 
 
@@ -99,6 +100,8 @@ def _finish(
 
 def _clean(run: RunRecord, files: Files, kept: set[str]) -> None:
     """Remove the staging folders of a run, but for those that an adopted attempt still needs."""
-    folders = {folder_of(place) for step in run.steps.values() for attempt in step.attempts for place in attempt.staging}
+    folders = {
+        folder_of(place) for step in run.steps.values() for attempt in step.attempts for place in attempt.staging
+    }
     for folder in sorted(folders - kept):
         files.remove(folder)
