@@ -13,7 +13,7 @@ from mlorch.model.manifest import Checkpoint
 from mlorch.model.states import RunState, StepState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 FAILED = "failed"
 INTERRUPTED = "interrupted"
@@ -27,7 +27,7 @@ def fold(pipeline: str, partition: str, events: Iterable[ev.Event]) -> Partition
     return state
 
 
-def apply(state: PartitionState, event: ev.Event) -> None:
+def apply(state: PartitionState, event: ev.Event) -> None:  # noqa: C901, PLR0912 - one case for each type of event
     """Add one event to `state`, in place."""
     state.events += 1
     match event:
@@ -56,6 +56,14 @@ def apply(state: PartitionState, event: ev.Event) -> None:
             _run_lost(state, event)
         case ev.OutputRemoved():
             state.removed.add(event.path)
+        case ev.JournalRepaired():
+            _repaired(state, event)
+        case ev.JournalCompacted():
+            state.events, state.doubt = event.events, event.doubt
+            state.unfinished, state.removed = dict(event.unfinished), set(event.removed)
+        case ev.CheckpointKept():
+            state.events -= 1  # it stands for events that `JournalCompacted` has counted
+            state.checkpoints[event.step] = _checkpoint(event)
         case ev.Unknown():
             pass
         case _:
@@ -137,6 +145,8 @@ def _attempt_ended(state: PartitionState, event: ev.AttemptEnded) -> None:
     attempt.finished_at, attempt.exit_code, attempt.signal = event.at, event.exit_code, event.signal
     attempt.duration_s, attempt.peak_rss_bytes, attempt.cpu_s = event.duration_s, event.peak_rss_bytes, event.cpu_s
     attempt.retry_at = event.retry_at
+    # An intent whose moves were refused is not to be finished by recovery: the attempt was undone.
+    step.publish = None
     if event.retry_at:
         step.state = StepState.PENDING
     else:
@@ -164,7 +174,15 @@ def _step_succeeded(state: PartitionState, event: ev.StepSucceeded) -> None:
         attempt.cause = "exit"
         attempt.duration_s, attempt.peak_rss_bytes = event.duration_s, event.peak_rss_bytes
         attempt.cpu_s = event.cpu_s
-    state.checkpoints[event.step] = Checkpoint(
+    state.checkpoints[event.step] = _checkpoint(event)
+    state.unfinished.pop(event.step, None)
+    if state.removed:
+        for artifact in event.outputs:
+            state.removed.discard(artifact.path)
+
+
+def _checkpoint(event: ev.StepSucceeded | ev.CheckpointKept) -> Checkpoint:
+    return Checkpoint(
         event.step,
         event.run_id,
         event.attempt,
@@ -178,17 +196,51 @@ def _step_succeeded(state: PartitionState, event: ev.StepSucceeded) -> None:
         event.peak_rss_bytes,
         event.how,
     )
-    state.unfinished.pop(event.step, None)
-    if state.removed:
-        for artifact in event.outputs:
-            state.removed.discard(artifact.path)
 
 
 def _run_lost(state: PartitionState, event: ev.RunLost) -> None:
-    run = _run(state, event.run_id)
-    run.state, run.finished_at, run.reason = RunState.LOST, event.at, event.detail
+    _lose(_run(state, event.run_id), event.at, event.detail)
+
+
+def _lose(run: RunRecord, at: str, why: str) -> None:
+    run.state, run.finished_at, run.reason = RunState.LOST, at, why
     for step in run.steps.values():
         if step.state is StepState.RUNNING:
             step.state = StepState.LOST
             if step.last is not None:
                 step.last.state = StepState.LOST
+
+
+def _repaired(state: PartitionState, event: ev.JournalRepaired) -> None:
+    """Lines are missing here: nothing from before them counts that they may have changed."""
+    state.events += event.lines
+    state.doubt = True
+    sound = frozenset(event.sound)
+    for step_id in [step_id for step_id in state.checkpoints if step_id not in sound]:
+        del state.checkpoints[step_id]
+        state.unfinished.setdefault(step_id, INTERRUPTED)
+    for run in state.runs:
+        if run.state is not RunState.RUNNING:
+            continue
+        if run.run_id != event.run_id:
+            _lose(run, event.at, "how it ended was among damaged lines of the journal")
+            continue
+        for step in run.steps.values():
+            if step.state is StepState.RUNNING and step.last is not None:
+                # It may have ended since: recovery must not finish its moves, nor remove what stands at a place that was empty.
+                step.publish = None
+                step.last.aside = tuple(pair for pair in step.last.aside if pair[1])
+
+
+def counted(events: Sequence[ev.Event]) -> int:
+    """`PartitionState.events` after these, without folding them: two readings with the same count saw the same journal."""
+    total = len(events)
+    for event in events:
+        kind = type(event)
+        if kind is ev.JournalRepaired:
+            total += event.lines  # type: ignore[union-attr]
+        elif kind is ev.JournalCompacted:
+            total += event.events - 1  # type: ignore[union-attr]
+        elif kind is ev.CheckpointKept:
+            total -= 1
+    return total

@@ -177,6 +177,61 @@ class RunLost:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalRepaired:
+    """Stands where damaged lines were taken out: `lines` of them, from line `first` on; the damaged file is kept as `copy`.
+
+    `run_id` is the run whose own lines all of them were; "" if runs may have ended or begun among them. What lines that are
+    left prove of the checkpoints made before: those of the steps in `sound` were not touched by what is missing.
+    """
+
+    TYPE: ClassVar[str] = "journal_repaired"
+    run_id: str
+    at: str
+    lines: int
+    first: int
+    copy: str = ""
+    sound: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalCompacted:
+    """The first line of a journal whose beginning was given up: `events` of `runs` that are over.
+
+    What they added up to follows in `checkpoints` lines of `CheckpointKept` and stands here: `unfinished`, `removed` and
+    `doubt` as in `PartitionState`. `run_id` is the last run that was given up.
+    """
+
+    TYPE: ClassVar[str] = "journal_compacted"
+    run_id: str
+    at: str
+    events: int
+    runs: int
+    checkpoints: int
+    unfinished: Pairs = ()
+    removed: tuple[str, ...] = ()
+    doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointKept:
+    """A checkpoint whose run was given up. Fields as in `Checkpoint`."""
+
+    TYPE: ClassVar[str] = "checkpoint_kept"
+    run_id: str
+    at: str
+    step: str
+    attempt: int
+    fingerprint: str
+    manifest: Manifest
+    outputs: tuple[Artifact, ...] = ()
+    values: str = "{}"
+    metrics: str = "{}"
+    duration_s: float = 0.0
+    peak_rss_bytes: int = 0
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """An event type that this version does not know."""
 
@@ -196,6 +251,9 @@ Event: TypeAlias = (
     | OutputRemoved
     | RunEnded
     | RunLost
+    | JournalRepaired
+    | JournalCompacted
+    | CheckpointKept
     | Unknown
 )
 
@@ -212,12 +270,15 @@ _CLASSES: dict[str, type[Any]] = {
         OutputRemoved,
         RunEnded,
         RunLost,
+        JournalRepaired,
+        JournalCompacted,
+        CheckpointKept,
     )
 }
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _CLASSES.values()}
 _ARTIFACT = tuple(f.name for f in fields(Artifact))
-_PAIRS = frozenset({"params"})
-_TUPLES = frozenset({"steps", "selection", "staging"})
+_PAIRS = frozenset({"params", "unfinished"})
+_TUPLES = frozenset({"steps", "selection", "staging", "sound", "removed"})
 _NESTED = frozenset({"moves", "aside"})
 
 

@@ -88,6 +88,8 @@ class PartitionState:
 
     `checkpoints`: the standing proofs, by step id. `unfinished`: step ids whose newest attempt ended badly (`failed`) or was
     cut off (`interrupted`) after the checkpoint, if any, was made. `removed`: paths of `temp` outputs taken away.
+    `doubt`: lines of the journal were lost, so that a step without a checkpoint may have been started all the same. `events`: how
+    many there were since the first; only ever grows, also when lines are lost or given up.
     """
 
     pipeline: str
@@ -97,6 +99,7 @@ class PartitionState:
     removed: set[str] = field(default_factory=set)
     runs: list[RunRecord] = field(default_factory=list)
     events: int = 0
+    doubt: bool = False
 
     @property
     def last_run(self) -> RunRecord | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from mlorch.engine.fold import fold
+from mlorch.engine.fold import counted, fold
 from mlorch.engine.outcome import exit_code_of
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.model.attempt import AttemptDone
@@ -236,7 +236,7 @@ class Runner:
         """Holding the lock: read again, recover, and start a run if there is still something to do."""
         ports = self._ports
         events = job.journal.open()
-        changed = len(events) != context.state.events
+        changed = counted(events) != context.state.events
         if changed:
             context.state = fold(job.name, job.partition, events)
         known = context.state.events
