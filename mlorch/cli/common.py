@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mlorch.cli.catalogue import OUTPUTS
-from mlorch.cli.options import GlobalOptions
 from mlorch.cli.terminal import dumb, is_terminal
 from mlorch.model.errors import UsageError
+from mlorch.session.options import GlobalOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.cli.options import DEFAULT_ONLY
+from mlorch.session.options import DEFAULT_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mlorch.cli.contract import BackfillObserver, BackfillOutcome, Outcome, Session
-    from mlorch.cli.options import BackfillOptions, GlobalOptions, RunOptions
     from mlorch.cli.terminal import Terminal
     from mlorch.model.history import RunRecord, StepRecord
     from mlorch.model.status import BackfillRow
+    from mlorch.session.contract import BackfillObserver, BackfillOutcome, Outcome
+    from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions
+    from mlorch.session.session import Session
     from mlorch.views.rows import Row
 
 FAILURES_SHOWN = 3

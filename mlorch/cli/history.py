@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlorch.cli.app import command, theme
-from mlorch.cli.options import RunsFilter
 from mlorch.model.errors import UsageError
 from mlorch.model.states import RunState
+from mlorch.session.options import RunsFilter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlorch.cli.contract import Session
     from mlorch.cli.terminal import Terminal
     from mlorch.model.history import AttemptRecord, RunRecord, StepRecord
+    from mlorch.session.session import Session
 
 app = theme()
 Run = Annotated[

@@ -10,7 +10,7 @@ from mlorch.cli.catalogue import COMMANDS, OUTPUTS, overview, settle, wanted_out
 from mlorch.cli.terminal import Terminal, finish_streams, output_trouble, prepare_streams
 
 if TYPE_CHECKING:
-    from mlorch.cli.options import GlobalOptions
+    from mlorch.session.options import GlobalOptions
 
 _COMPLETE = "_MLORCH_COMPLETE"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.cli.options import RunOptions
+from mlorch.session.options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

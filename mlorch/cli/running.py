@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlorch.cli.app import command, theme
-from mlorch.cli.options import BackfillOptions, RunOptions
 from mlorch.model.errors import ExitCode, UsageError
+from mlorch.session.options import BackfillOptions, RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlorch.cli.contract import Session
     from mlorch.cli.terminal import Terminal
     from mlorch.model.plan import Plan
+    from mlorch.session.session import Session
 
 app = theme()
 

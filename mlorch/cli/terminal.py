@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from mlorch.cli.contract import Session
-    from mlorch.cli.options import GlobalOptions
+    from mlorch.session.options import GlobalOptions
+    from mlorch.session.session import Session
     from mlorch.views.rows import Row
 
 _TABLE_WIDTH_OFF_TERMINAL = 160
@@ -49,7 +49,7 @@ class Terminal:
 
     def session(self) -> Session:
         """The project that was asked for. Raises `UsageError` when there is none, `SpecError` when it is wrong."""
-        from mlorch.cli.session import open_session
+        from mlorch.session.session import open_session
 
         session: Session = open_session(self.options)
         self.state_folder = session.state_folder

@@ -131,37 +131,6 @@ def _secrets(pipeline: Pipeline, project: Project, missing: Callable[[Secret], s
             )
 
 
-def render(diagnostics: Iterable[Diagnostic]) -> str:
-    """Diagnostics for people: place, severity, code and message, the source line with a caret, and how to mend it."""
-    return "\n".join(render_one(problem) for problem in diagnostics)
-
-
-def render_one(problem: Diagnostic) -> str:
-    """One diagnostic, ending in a newline."""
-    where = f"{problem.place}: " if problem.place is not None else ""
-    lines = [f"{where}{problem.severity.value} {problem.code}: {problem.message}"]
-    if problem.source and problem.place is not None:
-        source, column = _window(problem.source, problem.place.column)
-        number = str(problem.place.line)
-        pad = "".join("\t" if char == "\t" else " " * _cells(char) for char in source[:column])
-        width = max(1, sum(_cells(char) for char in source[column : column + problem.place.width]))
-        lines.append(f"  {number} | {_visible(source)}")
-        lines.append(f"  {' ' * len(number)} | {pad}{'^' * width}")
-    if problem.hint:
-        lines.append(f"  = {problem.hint}")
-    return "\n".join(lines) + "\n"
-
-
-def summary(report: Report) -> str:
-    """The last line: how many files, errors and warnings."""
-    errors = sum(file.errors for file in report.files)
-    warnings = sum(file.warnings for file in report.files)
-    files = _count(len(report.files), "file")
-    if not errors and not warnings:
-        return f"{files}: no problems"
-    return f"{files}: {_count(errors, 'error')}, {_count(warnings, 'warning')}"
-
-
 def explain(code: str) -> str:
     """The page of a code. Raises UsageError for one that does not exist."""
     from mlorch.spec.codes import CODES
@@ -186,33 +155,3 @@ def schema(key: str = "") -> str:
         meant = str(error.args[0]) if error.args else ""
         hint = f"did you mean `{meant}`?" if meant else "`mlorch schema` lists all keys"
         raise UsageError(f"there is no key `{key}`", hint) from None
-
-
-_WIDEST = 160
-
-
-def _window(source: str, column: int) -> tuple[str, int]:
-    """The part of a long line around the column (from 1), and the column in it (from 0)."""
-    index = min(column - 1, len(source))
-    if len(source) <= _WIDEST:
-        return source, index
-    start = max(0, min(index - _WIDEST // 2, len(source) - _WIDEST))
-    return source[start : start + _WIDEST], index - start
-
-
-def _visible(text: str) -> str:
-    """Without characters that would move the cursor or colour the terminal."""
-    return "".join(char if char == "\t" or char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def _cells(char: str) -> int:
-    """How many columns of a terminal a character takes."""
-    if char < "\u0300":
-        return 1
-    from unicodedata import combining, east_asian_width
-
-    return 0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" + ("" if number == 1 else "s")

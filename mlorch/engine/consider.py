@@ -94,7 +94,7 @@ def _by_skipped(context: Context, step: Step) -> Considered | None:
     skipped = {need for need in context.graph.needs[step.id] if context.states.get(need) is StepState.SKIPPED}
     if not skipped:
         return None
-    used = {name[1] for name in context.names(step) if name[0] == "steps" and len(name) > 2 and name[2] != "state"}  # noqa: PLR2004
+    used = {name[1] for name in context.names(step) if name[0] == "steps" and len(name) > 2 and name[2] != "state"}
     written = {output.path: need for need in skipped for output in context.outputs(context.by_id[need])}
     used |= {written[path.rstrip("/")] for item in step.inputs for path in item.paths if path.rstrip("/") in written}
     if lost := sorted(skipped & used):

@@ -173,7 +173,12 @@ class Context:
         for output in step.outputs:
             path, is_folder = self.path(step, output.path, self.path_scope()), output.path.endswith("/")
             yield PlannedOutput(
-                output.name, path, is_folder, self._write(step, output.name, path, output.write), output.non_empty, output.temp
+                output.name,
+                path,
+                is_folder,
+                self._write(step, output.name, path, output.write),
+                output.non_empty,
+                output.temp,
             )
         if step.metrics:
             path = self.path(step, step.metrics, self.path_scope())
@@ -200,7 +205,9 @@ class Context:
         if not path:
             raise self.wrong(step, "E402", f"the path `{template}` of step {step.id} is empty")
         if outside := self.files.outside(path):
-            raise self.wrong(step, "E403", f"step {step.id}: {outside}", "keep paths inside the project, or name a root for them")
+            raise self.wrong(
+                step, "E403", f"step {step.id}: {outside}", "keep paths inside the project, or name a root for them"
+            )
         return path
 
     def text(self, step: Step, template: str, scope: Mapping[str, object]) -> str:
@@ -277,9 +284,9 @@ class Context:
         writer = self.writer(path)
         if writer is not None:
             checkpoint = self.result(writer)
-            for artifact in checkpoint.outputs if checkpoint else ():
-                if artifact.path == path:
-                    return artifact.digest
+            for written in checkpoint.outputs if checkpoint else ():
+                if written.path == path:
+                    return written.digest
         if item.track.value == "none":
             return "" if self.files.exists(path) else None
         if item.track.value == "mtime":
@@ -338,9 +345,8 @@ class Context:
         for level in (self.project_env, self.pipeline.env, step.env):
             above = dict(out)
             for name, template in level:
-                if has_expression(template):
-                    template = self.text(step, template, {**scope, "env": ChainMap(above, self.inherited_env)})
-                out[name] = template
+                seen = {**scope, "env": ChainMap(above, self.inherited_env)} if has_expression(template) else scope
+                out[name] = self.text(step, template, seen)
         return out
 
     def names(self, step: Step) -> Names:

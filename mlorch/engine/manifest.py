@@ -31,7 +31,7 @@ def manifest_of(context: Context, step: Step, inputs: Iterable[ResolvedInput]) -
     names = _names(context, step)
     ignored = frozenset(step.cache.ignore)
     facts = [
-        *_command_facts(context, step),
+        *_command_facts(step),
         *(Fact("output", output.name, output.path) for output in context.outputs(step)),
         *_environment_facts(context, step, names, ignored),
         *_code_facts(context, step),
@@ -66,7 +66,7 @@ def _names(context: Context, step: Step) -> Names:
     return frozenset(name[:2] if name[0] == "params" else name for name in names) if names else names
 
 
-def _command_facts(context: Context, step: Step) -> Iterator[Fact]:
+def _command_facts(step: Step) -> Iterator[Fact]:
     run = step.run if isinstance(step.run, str) else json.dumps(step.run, ensure_ascii=False)
     yield Fact("command", "", run)
     if step.shell:
@@ -87,9 +87,9 @@ def _environment_facts(context: Context, step: Step, names: Names, ignored: froz
     merged: dict[str, str] = {}
     for level in (context.project_env, context.pipeline.env, step.env):
         merged.update(level)
-    for name in sorted(merged):
-        if name not in ignored:
-            yield Fact("environment", name, merged[name])
+    for variable in sorted(merged):
+        if variable not in ignored:
+            yield Fact("environment", variable, merged[variable])
     for name in sorted(names):
         if name[0] == "roots" and len(name) > 1:
             yield Fact("environment", f"roots.{name[1]}", context.roots.get(name[1], ""))
@@ -122,7 +122,9 @@ def code_files(context: Context, step: Step) -> tuple[str, ...]:
     for kind, name in executed(context.command(step)):
         candidates = (name,) if kind == "path" else _module_files(name)
         for candidate in candidates:
-            path = f"{step.working_dir}/{candidate}" if step.working_dir and not candidate.startswith("/") else candidate
+            path = (
+                f"{step.working_dir}/{candidate}" if step.working_dir and not candidate.startswith("/") else candidate
+            )
             while path.startswith("./"):
                 path = path[2:]
             if path and not context.files.outside(path) and context.files.exists(path):
@@ -148,14 +150,14 @@ def _input_facts(
                 yield Fact("input", path, digest)
     for need in step.needs:
         if need in context.by_id:
-            yield from _need_facts(context, step, need)
+            yield from _need_facts(context, need)
     for name in sorted(names):
-        if name[0] != "steps" or len(name) < 3 or name[1] not in context.by_id:  # noqa: PLR2004 - steps.ID.WHAT
+        if name[0] != "steps" or len(name) < 3 or name[1] not in context.by_id:
             continue
-        yield from _reference_facts(context, step, name)
+        yield from _reference_facts(context, name)
 
 
-def _need_facts(context: Context, step: Step, need: str) -> Iterator[Fact]:
+def _need_facts(context: Context, need: str) -> Iterator[Fact]:
     """The bytes of the outputs of what is needed; of a step without outputs, its last execution."""
     checkpoint = context.result(context.by_id[need])
     if checkpoint is None:
@@ -168,7 +170,7 @@ def _need_facts(context: Context, step: Step, need: str) -> Iterator[Fact]:
         yield Fact("upstream", need, f"{checkpoint.run_id}/{checkpoint.attempt}")
 
 
-def _reference_facts(context: Context, step: Step, name: tuple[str, ...]) -> Iterator[Fact]:
+def _reference_facts(context: Context, name: tuple[str, ...]) -> Iterator[Fact]:
     needed = context.by_id[name[1]]
     what = name[2]
     if what == "state":
@@ -178,7 +180,7 @@ def _reference_facts(context: Context, step: Step, name: tuple[str, ...]) -> Ite
     checkpoint = context.result(needed)
     if what == "outputs":
         for artifact in checkpoint.outputs if checkpoint else ():
-            if len(name) == 3 or artifact.name == name[3]:  # noqa: PLR2004 - steps.ID.outputs.NAME
+            if len(name) == 3 or artifact.name == name[3]:
                 yield Fact("input", artifact.path, artifact.digest)
     elif what in ("values", METRICS):
         given = json.loads((checkpoint.values if what == "values" else checkpoint.metrics) if checkpoint else "{}")

@@ -49,9 +49,9 @@ def exit_code_of(state: RunState) -> int:
 def worst(codes: Iterable[int]) -> int:
     """The exit code of a command in which several apply."""
     seen = set(codes)
-    signals = sorted(code for code in seen if code > 128)  # noqa: PLR2004 - 128+N, ended by signal N
+    signals = sorted(code for code in seen if code > 128)
     for code in _ORDER:
-        if code == 128 and signals:  # noqa: PLR2004
+        if code == 128 and signals:
             return signals[0]
         if code in seen:
             return code

@@ -52,7 +52,11 @@ def nothing_to_do(found: Mapping[str, Considered]) -> bool:
 def plan_of(context: Context, found: Mapping[str, Considered]) -> Plan:
     """The plan for people and for JSON."""
     durations = durations_of(context.state)
-    steps = tuple(_step_plan(context, context.by_id[step], found[step], durations) for step in context.graph.order if step in found)
+    steps = tuple(
+        _step_plan(context, context.by_id[step], found[step], durations)
+        for step in context.graph.order
+        if step in found
+    )
     return Plan(context.pipeline.name, context.key, tuple(step.id for step in steps), steps)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from errno import ENOENT
 from typing import TYPE_CHECKING
 
 from mlorch.model.spec import Backoff
@@ -41,6 +42,13 @@ def state_of(done: AttemptDone) -> StepState:
     if done.exit_code == SKIP_ME:
         return StepState.SKIPPED
     return StepState.FAILED
+
+
+def exit_code_of_attempt(done: AttemptDone) -> int | None:
+    """The exit status, or what a shell would have made of a command that could not be started (126, 127); None for a signal."""
+    if done.cause == "spawn":
+        return 127 if done.errno == ENOENT else 126
+    return done.exit_code
 
 
 def in_words(done: AttemptDone, step: Step) -> str:

@@ -71,7 +71,11 @@ def upstream_keys(
             first, last = render(source.first, scope), render(source.last, scope)
             return tuple(window.label for window in windows(dimension, first, last))
         case Span.LAST:
-            newest = window_at(dimension, own.start) if own is not None else _newest_done(source, upstream, dimension, catalog)
+            newest = (
+                window_at(dimension, own.start)
+                if own is not None
+                else _newest_done(source, upstream, dimension, catalog)
+            )
             return () if newest is None else _back(dimension, newest, source.count)
         case Span.ALL:
             newest = _newest_done(source, upstream, dimension, catalog)
@@ -138,5 +142,3 @@ def _back(dimension: TimeDimension, newest: Window, count: int) -> tuple[str, ..
         labels.append(window.label)
         window = previous_window(dimension, window)
     return tuple(reversed(labels))
-
-

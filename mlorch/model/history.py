@@ -6,10 +6,13 @@ These objects are changed by `engine.fold` only, one event at a time; everybody 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from mlorch.model.events import Pairs, PublishIntended
-from mlorch.model.manifest import Artifact, Checkpoint
 from mlorch.model.states import RunState, StepState
+
+if TYPE_CHECKING:
+    from mlorch.model.events import Pairs, PublishIntended
+    from mlorch.model.manifest import Artifact, Checkpoint
 
 
 @dataclass(slots=True)

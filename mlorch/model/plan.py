@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mlorch.model.states import Action, Reason, Verdict
+if TYPE_CHECKING:
+    from mlorch.model.states import Action, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from mlorch.model.attempt import AttemptDone, AttemptRequest, ExecutorEvent, Orphan
-from mlorch.model.events import Event
-from mlorch.model.history import PartitionState, RunRecord, StepRecord
-from mlorch.model.manifest import Artifact
-from mlorch.model.spec import Pipeline
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from mlorch.model.attempt import AttemptDone, AttemptRequest, ExecutorEvent, Orphan
+    from mlorch.model.events import Event
+    from mlorch.model.history import PartitionState, RunRecord, StepRecord
+    from mlorch.model.manifest import Artifact
+    from mlorch.model.spec import Pipeline
 
 
 class Clock(Protocol):

@@ -120,6 +120,10 @@ def make_places(files: Files, attempt: Attempt) -> None:
     for path, kept in attempt.aside:
         if kept:
             files.set_aside(path, kept)
+    for output in attempt.outputs:
+        if output.write is Write.IN_PLACE and output.is_folder:
+            # spec.md: a folder is made empty beforehand, wherever it is written.
+            files.stage(folder_of(output.path), output.path, is_folder=True)
 
 
 def folder_of(place: str) -> str:

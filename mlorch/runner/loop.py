@@ -159,12 +159,12 @@ class Runner:
         cut_off = any(run.state is RunState.RUNNING for run in context.state.runs)
         if not cut_off and nothing_to_do(found):
             self._nothing(job, context, found)
-        elif self._acquire(job):
-            self._begin(job, context, forced)
-        elif self._meet_orphans(job, context) and self._acquire(job):
+        elif self._acquire(job) or (self._meet_orphans(context) and self._acquire(job)):
             self._begin(job, context, forced)
         elif self._options.if_busy is IfBusy.WAIT:
-            self._ports.observer.note(f"waiting for {job.name} {job.partition}".rstrip() + f": held by {job.lock.holder()}")
+            self._ports.observer.note(
+                f"waiting for {job.name} {job.partition}".rstrip() + f": held by {job.lock.holder()}"
+            )
             self._busy.append((job, context, forced, self._ports.clock.monotonic()))
         else:
             self._give_up(job, context)
@@ -176,7 +176,7 @@ class Runner:
             self._ports.orphans.end(run, ORPHAN_GRACE)
         return bool(deserted)
 
-    def _meet_orphans(self, job: Job, context: Context) -> bool:
+    def _meet_orphans(self, context: Context) -> bool:
         """Tell of steps that outlived their mlorch and hold the lock; end them if they may not be waited for.
 
         Returns whether some were ended. Those whose supervisor lives are waited for, unless the user wants them killed.

@@ -14,7 +14,7 @@ from mlorch.engine.graph import priorities
 from mlorch.engine.outcome import exit_code_of, run_state
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
-from mlorch.engine.retry import SKIP_ME, allowed, delay, in_words, retried, state_of
+from mlorch.engine.retry import SKIP_ME, allowed, delay, exit_code_of_attempt, in_words, retried, state_of
 from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError
 from mlorch.model import events as ev
@@ -35,7 +35,6 @@ from mlorch.runner.attempts import (
     undo,
 )
 from mlorch.runner.commit import Publication, SharedJournal
-from mlorch.runner.recovery import Adoptable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from mlorch.model.history import RunRecord, StepRecord
     from mlorch.model.spec import Step
     from mlorch.runner.ports import Ports
+    from mlorch.runner.recovery import Adoptable
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +132,18 @@ class Run:
             self.facts.boot_id,
             self.facts.host,
         )
-        self.ports.folders.make(self.run_id, json.dumps(ev.record(started) | {"file": pipeline.file}, ensure_ascii=False, indent=1))
+        self.ports.folders.make(
+            self.run_id, json.dumps(ev.record(started) | {"file": pipeline.file}, ensure_ascii=False, indent=1)
+        )
         if self.facts.spec:
             self.context.files.write_text(self.ports.folders.path(self.run_id, "", 0, "spec.yaml"), self.facts.spec)
         self._append(started)
         self.context.begin()
         if pipeline.timeout is not None:
             self.deadline = clock.monotonic() + pipeline.timeout
-        self.ports.observer.run_started(self.record, [s for s in self.context.graph.order if s in self.context.selected])
+        self.ports.observer.run_started(
+            self.record, [s for s in self.context.graph.order if s in self.context.selected]
+        )
 
     def start_ready(self, slots: int) -> int:
         """Start up to `slots` ready steps; returns how many were started."""
@@ -185,8 +189,15 @@ class Run:
         known = self.context.state
         # Where lines of the journal were lost, a step that was never done may have been started all the same.
         unfinished = step.id in known.unfinished or (known.doubt and step.id not in known.checkpoints)
-        if step.side_effects is SideEffects.EXTERNAL and unfinished and not self.rerun_unsafe and step.id not in self.adoptable:
-            detail = "its last attempt may have had effects outside (side_effects: external): --rerun-unsafe runs it again"
+        if (
+            step.side_effects is SideEffects.EXTERNAL
+            and unfinished
+            and not self.rerun_unsafe
+            and step.id not in self.adoptable
+        ):
+            detail = (
+                "its last attempt may have had effects outside (side_effects: external): --rerun-unsafe runs it again"
+            )
             return Considered(Action.SKIP, Reason.UNSAFE, detail, StepState.FAILED)
         return considered
 
@@ -195,7 +206,9 @@ class Run:
         if state is StepState.CACHED:
             reused.append(step.id)
         else:
-            events.append(ev.StepEnded(self.run_id, self._now(), step.id, state.value, considered.reason.value, considered.detail))
+            events.append(
+                ev.StepEnded(self.run_id, self._now(), step.id, state.value, considered.reason.value, considered.detail)
+            )
         self._end(step, state)
 
     def _end(self, step: Step, state: StepState) -> None:
@@ -203,6 +216,8 @@ class Run:
         self.queue.ended(step.id)
         if self.fail_fast and (state.bad or state is StepState.BLOCKED):
             self.stop("fail_fast")
+        elif self.stopped:  # what became ready by this end does not start any more
+            self._cancel_unstarted()
 
     def _attempt(self, step: Step, considered: Considered) -> tuple[Attempt, AttemptRequest, ev.AttemptStarted] | None:
         """The attempt that comes next; None if it was adopted or could not be made."""
@@ -321,7 +336,9 @@ class Run:
         undo(self.context.files, attempt)
         assert attempt.done is not None  # noqa: S101 - `ended` set it
         detail = in_words(attempt.done, attempt.step)
-        success = replace(self._success(attempt, attempt.done), exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail)
+        success = replace(
+            self._success(attempt, attempt.done), exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail
+        )
         self.publishing[attempt.token] = attempt
         self.ports.committer.submit(Publication(self, self.journal, (), (), success))
 
@@ -396,7 +413,7 @@ class Run:
             (StepState.WARNING if tolerated else state).value,
             cause,
             self._masked(detail),
-            done.exit_code,
+            exit_code_of_attempt(done),
             done.signal,
             done.duration_s,
             done.peak_rss_bytes,
@@ -415,7 +432,9 @@ class Run:
         for need in (step.id, *context.graph.needs[step.id]):
             owner = context.by_id[need]
             readers = context.graph.readers[need]
-            if not readers or any(context.states.get(r) not in (StepState.SUCCEEDED, StepState.CACHED) for r in readers):
+            if not readers or any(
+                context.states.get(r) not in (StepState.SUCCEEDED, StepState.CACHED) for r in readers
+            ):
                 continue
             for output in context.outputs(owner):
                 if output.temp and output.path not in context.state.removed:
@@ -451,7 +470,11 @@ class Run:
 
     def _cancel_unstarted(self) -> None:
         """What has not started ends here, and all that waits for it."""
-        words = {"fail_fast": "another step failed (--fail-fast)", "timeout": "the run timed out", "cancel": "cancelled"}
+        words = {
+            "fail_fast": "another step failed (--fail-fast)",
+            "timeout": "the run timed out",
+            "cancel": "cancelled",
+        }
         events: list[ev.Event] = []
         for _, step_id, _ in self.waiting:
             self.queue.push(step_id)
@@ -461,7 +484,9 @@ class Run:
                 self.context.settle(step_id, StepState.CANCELLED)
                 self.queue.ended(step_id)
                 events.append(
-                    ev.StepEnded(self.run_id, self._now(), step_id, "cancelled", Reason.CANCELLED.value, words[self.stopped])
+                    ev.StepEnded(
+                        self.run_id, self._now(), step_id, "cancelled", Reason.CANCELLED.value, words[self.stopped]
+                    )
                 )
         self._append(*events)
 

@@ -5,75 +5,107 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlorch.cli.contract import BackfillOutcome
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import durations_of
+from mlorch.lang.partitions import closed, windows
+from mlorch.model.errors import UsageError
 from mlorch.model.status import BackfillRow, PartitionHealth
-from mlorch.session.driving import DriveOptions
-from mlorch.session.selection import select_pipelines
+from mlorch.session.contract import BackfillOutcome
+from mlorch.session.driving import DriveOptions, drive
+from mlorch.session.jobs import Selected
+from mlorch.session.selection import known_label, parameters, partition_keys, select_pipelines
+from mlorch.session.standing import Standings
 
 if TYPE_CHECKING:
-    from mlorch.cli.contract import BackfillObserver
-    from mlorch.cli.options import BackfillOptions
-    from mlorch.runner.loop import Outcome
-    from mlorch.session.jobs import Selected
-    from mlorch.session.session import Session
+    from collections.abc import Sequence
+
+    from mlorch.runner.loop import Job, Outcome
+    from mlorch.session.contract import BackfillObserver
+    from mlorch.session.jobs import Jobs
+    from mlorch.session.options import BackfillOptions
+    from mlorch.session.workspace import Workspace
 
 
 class Backfill:
-    """One `mlorch backfill`."""
+    """One `mlorch backfill`. Raises `UsageError` for a pipeline without partitions."""
 
-    def __init__(self, session: Session, options: BackfillOptions) -> None:
-        self._session = session
+    def __init__(self, workspace: Workspace, jobs: Jobs, options: BackfillOptions) -> None:
+        self._workspace = workspace
+        self._jobs = jobs
         self._options = options
-        self._pipeline = select_pipelines(session.workspace, (options.pipeline,))[0]
+        pipeline = select_pipelines(workspace, (options.pipeline,))[0]
+        self._selected = Selected(pipeline, parameters(workspace, pipeline, options.params, options.params_file))
+        self._name = pipeline.name
+        self._standings = Standings(workspace, jobs)
 
     def run(self, observer: BackfillObserver) -> BackfillOutcome:
         """Decide, tell, run, tell again. A stopped one goes on when it is called again: what is done is not missing."""
-        session, options = self._session, self._options
-        selected = session.select(self._pipeline, options)
-        keys = session.backfill_keys(self._pipeline, options)
-        rows = [self._decide(selected, key) for key in keys]
+        options = self._options
+        rows = [self._decide(key) for key in self._keys()]
         stale = sum(row.state == PartitionHealth.STALE and row.action == "skip" for row in rows)
-        if not observer.planned(rows) or options.dry_run:
-            session.workspace.files.save()
-            return BackfillOutcome(0, tuple(rows), stale=stale)
         chosen = [row.key for row in rows if row.action == "run"]
         if options.newest_first:
             chosen.reverse()
-        if not chosen:
-            session.workspace.files.save()
+        if not observer.planned(rows) or options.dry_run or not chosen:
+            self._workspace.files.save()
             return BackfillOutcome(0, tuple(rows), stale=stale)
-        jobs = session.backfill_jobs(selected, chosen, with_upstream=options.with_upstream)
-        outcomes = session.drive(jobs, DriveOptions(options.jobs, max_failures=options.max_failures), observer)
+        drive_options = DriveOptions(options.jobs, max_failures=options.max_failures)
+        outcomes = drive(self._workspace, self._jobs, self._make(chosen), drive_options, observer)
         by_key = {(o.run.pipeline, o.run.partition): o for o in outcomes}
-        rows = [self._after(row, by_key.get((self._pipeline.name, row.key))) for row in rows]
+        rows = [_after(row, by_key.get((self._name, row.key))) for row in rows]
         code = worst(outcome.exit_code for outcome in outcomes)
         return BackfillOutcome(code, tuple(rows), tuple(o.run for o in outcomes if o.run.run_id), stale=stale)
 
-    def _decide(self, selected: Selected, key: str) -> BackfillRow:
-        health, reason = self._session.standing(selected, key)
-        if health is PartitionHealth.DONE and self._options.with_upstream:
-            health, reason = self._session.standing_upstream(selected, key)
+    def _keys(self) -> list[str]:
+        """The partitions that it is about, oldest first: closed windows only. Raises `UsageError`."""
+        options, pipeline = self._options, self._selected.pipeline
+        now = self._workspace.clock.now()
+        dimension = pipeline.time_dimension
+        if dimension is None:
+            raise UsageError(f"{pipeline.name} has no partitions to backfill", f"mlorch run {pipeline.name}")
+        if options.partitions:
+            return list(partition_keys(pipeline, options.partitions, now)[0])
+        keys = [window.label for window in closed(dimension, now)]
+        if options.first or options.last:
+            first = (
+                known_label(pipeline, dimension, options.first)
+                if options.first
+                else (keys[0] if keys else dimension.start)
+            )
+            last = known_label(pipeline, dimension, options.last) if options.last else (keys[-1] if keys else first)
+            wanted = [window.label for window in windows(dimension, first, last)]
+            if not wanted:
+                raise UsageError(f"--from {first} comes after --to {last}")
+            there = set(keys)
+            keys = [key for key in wanted if key in there]
+        if options.newest is not None:
+            keys = keys[-options.newest :] if options.newest > 0 else []
+        return keys
+
+    def _decide(self, key: str) -> BackfillRow:
+        look = self._standings.with_upstream if self._options.with_upstream else self._standings.own
+        health, reason = look(self._selected, key)
         only = self._options.only
         wanted = "all" in only or health.value in only or health is PartitionHealth.RUNNING
         if health is PartitionHealth.DONE:
             action = "run" if "all" in only else "reuse"
         else:
             action = "run" if wanted else "skip"
-        durations = durations_of(self._session.workspace.state(self._pipeline.name, key))
-        return BackfillRow(
-            key,
-            action,
-            health.value,
-            reason,
-            pipeline=self._pipeline.name,
-            expected_s=sum(durations.values()) if durations else None,
-        )
+        durations = durations_of(self._workspace.state(self._name, key))
+        expected = sum(durations.values()) if durations else None
+        return BackfillRow(key, action, health.value, reason, pipeline=self._name, expected_s=expected)
 
-    @staticmethod
-    def _after(row: BackfillRow, outcome: Outcome | None) -> BackfillRow:
-        if outcome is None:
-            return row
-        run = outcome.run
-        return replace(row, state=run.state.value, reason=run.reason or row.reason, run_id=run.run_id or None)
+    def _make(self, keys: Sequence[str]) -> list[Job]:
+        """The jobs of the chosen partitions, with what they read if asked for."""
+        if not self._options.with_upstream:
+            return [self._jobs.job(self._selected, key) for key in keys]
+        made: dict[tuple[str, str], Job] = {}
+        self._jobs.with_upstream(self._selected, keys, made)
+        return list(made.values())
+
+
+def _after(row: BackfillRow, outcome: Outcome | None) -> BackfillRow:
+    if outcome is None:
+        return row
+    run = outcome.run
+    return replace(row, state=run.state.value, reason=run.reason or row.reason, run_id=run.run_id or None)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
+
+    from mlorch.model.ports import Observer
+    from mlorch.runner.loop import Job, Outcome
+    from mlorch.session.jobs import Jobs
+    from mlorch.session.workspace import Workspace
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -37,7 +43,7 @@ class Signals:
         self._before: dict[int, Any] = {}
         self.received = 0
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> Self:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
@@ -50,3 +56,45 @@ class Signals:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.received = number
         self._stop(number)
+
+
+def drive(
+    workspace: Workspace, jobs: Jobs, todo: Sequence[Job], options: DriveOptions, observer: Observer
+) -> list[Outcome]:
+    """Run jobs to their ends, with this process's signals ending them in order."""
+    from mlorch.executors.local import LocalExecutor
+    from mlorch.executors.orphans import LocalOrphans
+    from mlorch.runner.commit import Committer
+    from mlorch.runner.loop import IfBusy, Options, Runner
+    from mlorch.runner.ports import Ports
+    from mlorch.session.jobs import Folders
+    from mlorch.world.machine import cpus
+
+    hidden = jobs.hidden(workspace.loaded())
+    executor = LocalExecutor({name: value for name, value in os.environ.items() if name not in hidden})
+    committer = Committer(workspace.files, executor.wake)
+    folders = Folders(workspace)
+    ports = Ports(executor, folders, workspace.clock, observer, committer, LocalOrphans(folders.record))
+    runner = Runner(
+        ports,
+        Options(
+            options.slots or cpus(),
+            options.fail_fast,
+            IfBusy(options.if_busy),
+            options.wait_timeout,
+            options.rerun_unsafe,
+            options.max_failures,
+            kill_orphans=options.kill_orphans,
+        ),
+        lambda: workspace.layout.new_run_id(workspace.clock),
+        os.getpid(),
+    )
+    with Signals(runner.stop):
+        try:
+            return runner.run(todo)
+        finally:
+            committer.close()
+            executor.close()
+            workspace.files.save()
+            for job in todo:
+                workspace.forget(job.name, job.partition)

@@ -97,7 +97,9 @@ class History:
         try:
             return parse_iso(since).timestamp()
         except ValueError as error:
-            raise UsageError(f"--since {since}: neither a duration such as 2d nor a time such as 2026-11-23T15:00") from error
+            raise UsageError(
+                f"--since {since}: neither a duration such as 2d nor a time such as 2026-11-23T15:00"
+            ) from error
 
     def find(self, text: str) -> RunRecord:
         """By id, unique prefix, `@latest`, `PIPELINE@latest` or `PIPELINE@KEY`. Raises `UsageError`."""
@@ -112,7 +114,9 @@ class History:
     def _by_prefix(self, prefix: str) -> RunRecord:
         found = self._workspace.layout.find_run(prefix)
         if len(found) > 1:
-            raise UsageError(f"{prefix} is the beginning of {len(found)} runs: {', '.join(found[:5])}", "type more of the id")
+            raise UsageError(
+                f"{prefix} is the beginning of {len(found)} runs: {', '.join(found[:5])}", "type more of the id"
+            )
         run = self.by_id(found[0]) if found else None
         if run is None:
             raise UsageError(f"there is no run {prefix}", "`mlorch runs` lists them")

@@ -58,7 +58,7 @@ class GitFacts(dict[str, Any]):
 class Selected:
     """A pipeline with what the command line says about it: parameters and steps, the same for all its partitions."""
 
-    def __init__(  # noqa: PLR0913 - one for each option
+    def __init__(
         self,
         pipeline: Pipeline,
         params: Mapping[str, Any],
@@ -153,15 +153,26 @@ class Jobs:
             return found
         declared = {secret.name: secret for secret in (*self._workspace.project.secrets, *pipeline.secrets)}
         wanted = {name for step in pipeline.steps for name in step.secrets}
-        texts = [t for level in (self._workspace.project.env, pipeline.env, *(s.env for s in pipeline.steps)) for _, t in level]
+        texts = [
+            t
+            for level in (self._workspace.project.env, pipeline.env, *(s.env for s in pipeline.steps))
+            for _, t in level
+        ]
         wanted |= {name for name in declared if any(f"secrets.{name}" in text for text in texts)}
         fetched = secrets.resolve(declared.values(), os.environ, self._workspace.root, wanted=wanted)
         if fetched.problems:
-            raise SpecError(tuple(Diagnostic("E420", f"the secret {name} {what}", Place(pipeline.file)) for name, what in fetched.problems))
+            raise SpecError(
+                tuple(
+                    Diagnostic("E420", f"the secret {name} {what}", Place(pipeline.file))
+                    for name, what in fetched.problems
+                )
+            )
         self._secrets[pipeline.name] = fetched.values
         return fetched.values
 
-    def with_upstream(self, selected: Selected, keys: Iterable[str], made: dict[tuple[str, str], Job]) -> tuple[Job, ...]:
+    def with_upstream(
+        self, selected: Selected, keys: Iterable[str], made: dict[tuple[str, str], Job]
+    ) -> tuple[Job, ...]:
         """Jobs for the partitions and for all that they read, upstream first; `made` holds those there are already."""
         out: list[Job] = []
         for key in keys:
@@ -191,7 +202,9 @@ class Jobs:
                     continue
                 upstream = self._workspace.named(item.upstream.pipeline)
                 try:
-                    keys = upstream_keys(item.upstream, upstream, context.own_window(), context.path_scope(), self._workspace)
+                    keys = upstream_keys(
+                        item.upstream, upstream, context.own_window(), context.path_scope(), self._workspace
+                    )
                 except (ExpressionError, ValueError) as error:
                     message = f"step {step.id}, input {item.name}: {error}"
                     raise SpecError((Diagnostic("E406", message, step.place),)) from error
@@ -269,4 +282,4 @@ class Folders:
 
     def relative(self, path: str) -> str:
         """Relative to the state folder."""
-        return path[len(self._prefix) :] if path.startswith(self._prefix) else path
+        return path.removeprefix(self._prefix)

@@ -13,7 +13,7 @@ from mlorch.model.errors import FileError, NotReadyError, SpecError, UsageError
 from mlorch.session.workspace import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from mlorch.model.spec import Pipeline, TimeDimension
@@ -54,7 +54,7 @@ def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
     method, colon, wanted = word.partition(":")
     if not colon and not is_glob(word):
         return (workspace.named(word),)
-    tests = {
+    tests: dict[str, Callable[[Pipeline], bool]] = {
         "tag": lambda p: any(match(wanted, tag) for tag in p.tags),
         "kind": lambda p: p.kind.value == wanted,
         "owner": lambda p: wanted in (p.owner.name, p.owner.email, p.owner.email.partition("@")[0]),
@@ -62,7 +62,9 @@ def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
     }
     test = tests.get(method if colon else "")
     if test is None:
-        raise UsageError(f"`{word}` selects nothing: there is no selection `{method}:`", "use a name, a glob, tag:, kind: or owner:")
+        raise UsageError(
+            f"`{word}` selects nothing: there is no selection `{method}:`", "use a name, a glob, tag:, kind: or owner:"
+        )
     found = tuple(pipeline for pipeline in workspace.pipelines() if test(pipeline))
     if not found:
         raise UsageError(f"`{word}` selects no pipeline", "`mlorch status` lists them all")
@@ -74,7 +76,7 @@ def _relative(workspace: Workspace, word: str) -> str:
 
     path = abspath(word)
     prefix = workspace.root.rstrip("/") + "/"
-    return path[len(prefix) :] if path.startswith(prefix) else path
+    return path.removeprefix(prefix)
 
 
 def pipeline_needs(pipelines: Iterable[Pipeline]) -> dict[str, set[str]]:
@@ -127,7 +129,9 @@ def partition_keys(pipeline: Pipeline, wanted: Iterable[str], now: datetime) -> 
     if not wanted:
         window = last_closed(dimension, now)
         if window is None:
-            raise NotReadyError(f"no window of {pipeline.name} has closed yet", f"its first one is {dimension.start or 'today'}")
+            raise NotReadyError(
+                f"no window of {pipeline.name} has closed yet", f"its first one is {dimension.start or 'today'}"
+            )
         return (window.label,), f"{pipeline.name}: the window that closed last is {window.label}"
     return tuple(dict.fromkeys(closed_label(pipeline, dimension, label, now) for label in wanted)), ""
 
@@ -150,7 +154,9 @@ def closed_label(pipeline: Pipeline, dimension: TimeDimension, label: str, now: 
     label = known_label(pipeline, dimension, label)
     closing = closes_at(dimension, parse_label(dimension, label))
     if closing > now:
-        raise NotReadyError(f"{pipeline.name} {label} is still open: it closes at {closing.isoformat()}", "run it after that time")
+        raise NotReadyError(
+            f"{pipeline.name} {label} is still open: it closes at {closing.isoformat()}", "run it after that time"
+        )
     return label
 
 
@@ -166,7 +172,7 @@ def parameters(
     values: dict[str, Any] = {param.name: param.default for param in pipeline.params if param.has_default}
     values |= {name: value for name, value in workspace.project.params if name in known}
     for source, items, read in (
-        (f"--params-file {file}", _params_file(workspace, file).items() if file else (), _checked),
+        (f"--params-file {file}", _params_file(file).items() if file else (), _checked),
         ("--param", given, coerce_text),
     ):
         for name, value in items:
@@ -174,15 +180,29 @@ def parameters(
             if param is None:
                 if strict:
                     hint = f"its parameters: {', '.join(known)}" if known else "it has no parameters"
-                    problems.append(Diagnostic("E410", f"{source}: {pipeline.name} has no parameter `{name}`{meant(name, list(known))}", None, hint))
+                    problems.append(
+                        Diagnostic(
+                            "E410",
+                            f"{source}: {pipeline.name} has no parameter `{name}`{meant(name, list(known))}",
+                            None,
+                            hint,
+                        )
+                    )
                 continue
             try:
                 values[name] = read(param, value)
             except ValueError as error:
                 problems.append(Diagnostic("E411", f"{source} {name}: {error}"))
-    for name in known:
-        if name not in values:
-            problems.append(Diagnostic("E412", f"the parameter `{name}` of {pipeline.name} has no value", Place(pipeline.file), f"give it: --param {name}=…"))
+    problems.extend(
+        Diagnostic(
+            "E412",
+            f"the parameter `{name}` of {pipeline.name} has no value",
+            Place(pipeline.file),
+            f"give it: --param {name}=…",
+        )
+        for name in known
+        if name not in values
+    )
     if problems:
         raise SpecError(tuple(problems))
     return values
@@ -193,7 +213,7 @@ def _checked(param: Any, value: Any) -> Any:
     return value
 
 
-def _params_file(workspace: Workspace, file: str) -> dict[str, Any]:
+def _params_file(file: str) -> dict[str, Any]:
     """A JSON or YAML mapping of parameters."""
     from mlorch.spec.source import read
     from mlorch.world.project import read_file
@@ -221,5 +241,8 @@ def step_ids(pipeline: Pipeline, option: str, wanted: Iterable[str]) -> tuple[st
     known = [step.id for step in pipeline.steps]
     for step in wanted:
         if step not in known:
-            raise UsageError(f"{option} {step}: {pipeline.name} has no step `{step}`{meant(step, known)}", f"its steps: {', '.join(known[:20])}")
+            raise UsageError(
+                f"{option} {step}: {pipeline.name} has no step `{step}`{meant(step, known)}",
+                f"its steps: {', '.join(known[:20])}",
+            )
     return tuple(wanted)

@@ -52,9 +52,52 @@ def standing(context: Context) -> tuple[PartitionHealth, str]:
 
 def _healed(state: PartitionState) -> bool:
     """A run may have been cancelled after all its steps were done."""
-    return bool(state.checkpoints) and not state.unfinished and all(
-        step.state.good or step.id in state.checkpoints for step in (state.last_run.steps.values() if state.last_run else ())
+    return (
+        bool(state.checkpoints)
+        and not state.unfinished
+        and all(
+            step.state.good or step.id in state.checkpoints
+            for step in (state.last_run.steps.values() if state.last_run else ())
+        )
     )
+
+
+class Standings:
+    """Where partitions stand when what they read, near and far, is counted in; each is looked at once."""
+
+    def __init__(self, workspace: Workspace, jobs: Jobs) -> None:
+        self._workspace = workspace
+        self._jobs = jobs
+        self._selected: dict[str, Selected] = {}
+        self._found: dict[tuple[str, str], tuple[PartitionHealth, str]] = {}
+
+    def own(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
+        """Where one partition stands by itself."""
+        return standing(self._jobs.context(selected, key))
+
+    def with_upstream(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
+        """As `own`; one that is done is stale while something that it reads is not done."""
+        found = self.own(selected, key)
+        if found[0] is not PartitionHealth.DONE:
+            return found
+        for name, keys in self._jobs.reads(selected, key).items():
+            for read in keys:
+                health, _ = self._upstream(name, read)
+                if health is not PartitionHealth.DONE:
+                    return PartitionHealth.STALE, f"waiting_upstream: {name} {read}".rstrip() + f" is {health.value}"
+        return found
+
+    def _upstream(self, name: str, key: str) -> tuple[PartitionHealth, str]:
+        found = self._found.get((name, key))
+        if found is None:
+            selected = self._selected.get(name)
+            if selected is None:
+                pipeline = self._workspace.named(name)
+                selected = self._selected[name] = Selected(pipeline, parameters(self._workspace, pipeline, (), ""))
+            # A pipeline that reads its own earlier windows must not ask for itself for ever.
+            self._found[name, key] = (PartitionHealth.DONE, "unchanged")
+            found = self._found[name, key] = self.with_upstream(selected, key)
+        return found
 
 
 def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineStatus:
@@ -87,17 +130,25 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
             fresh_at = max((c.at for c in context.state.checkpoints.values()), default="")
     seen = {health for _, health in rows}
     if PartitionHealth.FAILED in seen:
-        health = Health.FAILING
+        overall = Health.FAILING
     elif PartitionHealth.STALE in seen:
-        health = Health.STALE
+        overall = Health.STALE
     elif last is None and not any(found is PartitionHealth.DONE for _, found in rows):
-        health = Health.NEVER_RAN
+        overall = Health.NEVER_RAN
     else:
-        health = Health.OK
-    return _row(pipeline, health, tuple(reasons[-5:]), told(last) if last is not None else None, tuple(rows), fresh_at, fresh_key)
+        overall = Health.OK
+    return _row(
+        pipeline,
+        overall,
+        tuple(reasons[-5:]),
+        told(last) if last is not None else None,
+        tuple(rows),
+        fresh_at,
+        fresh_key,
+    )
 
 
-def _row(  # noqa: PLR0913 - one for each column
+def _row(
     pipeline: Pipeline,
     health: Health,
     reasons: tuple[str, ...],

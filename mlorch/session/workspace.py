@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 from mlorch.engine.fold import fold
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import FileError, SpecError, UsageError
-from mlorch.model.history import PartitionState
 from mlorch.world.clock import SystemClock, parse_now
 from mlorch.world.files import ProjectFiles
 from mlorch.world.journal import FileJournal
@@ -19,6 +18,7 @@ from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, rea
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mlorch.model.history import PartitionState
     from mlorch.model.spec import Pipeline, Project
 
 
@@ -140,11 +140,17 @@ class Workspace:
                 return pipeline
         if self._wrong:  # it may be one of these
             raise SpecError(self.unsound)
-        raise UsageError(f"there is no pipeline `{name}`" + meant(name, [p.name for p in self.pipelines()]), self._known())
+        raise UsageError(
+            f"there is no pipeline `{name}`" + meant(name, [p.name for p in self.pipelines()]), self._known()
+        )
 
     def _known(self) -> str:
         names = [pipeline.name for pipeline in self.pipelines()]
-        return f"pipelines of this project: {', '.join(names)}" if names else f"no pipeline file matches {', '.join(self.project.pipelines)}"
+        return (
+            f"pipelines of this project: {', '.join(names)}"
+            if names
+            else f"no pipeline file matches {', '.join(self.project.pipelines)}"
+        )
 
     # The `Catalog` port.
 

@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mlorch.cli.validate import render, validate
+from mlorch.cli.validate import validate
 from mlorch.spec.load import load_pipeline, load_project
 from mlorch.spec.source import read, scalar
+from mlorch.views.problems import problem_lines
 
 SPEC = """mlorch: 1
 name: demo
@@ -59,7 +60,7 @@ def check(data: bytes) -> None:
     report = validate(
         ("mlorch.yaml", data), [("pipelines/a.yaml", data), ("pipelines/b.yaml", SPEC.encode())], lambda _: None
     )
-    assert render(report.diagnostics)
+    assert [problem_lines(problem) for problem in report.diagnostics]
 
 
 @given(

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import mlorch
-from mlorch.cli.validate import render, summary, validate
+from mlorch.cli.validate import validate
 from mlorch.spec.codes import CODES, explain
+from mlorch.views.problems import problem_lines, totals
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "diagnostics"
 PACKAGE = Path(mlorch.__file__).parent
@@ -36,7 +37,8 @@ def output_of(data: bytes) -> str:
     project = ("mlorch.yaml", files["mlorch.yaml"]) if "mlorch.yaml" in files else None
     pipelines = [(name, text) for name, text in files.items() if name.startswith("pipelines/")]
     report = validate(project, pipelines, lambda path: files[path].decode() if path in files else None)
-    return f"{render(report.diagnostics)}\n{summary(report)}\n"
+    lines = [line for problem in report.diagnostics for line in (*problem_lines(problem), "")]
+    return "\n".join([*lines, totals(report.diagnostics), ""])
 
 
 @pytest.mark.parametrize("code", CASES)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from mlorch.cli.validate import explain, render_one, schema
+from mlorch.cli.validate import explain, schema
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import UsageError
 from mlorch.spec import schemas, source
@@ -196,18 +196,6 @@ def test_an_unknown_code() -> None:
         explain("E1077")
     assert error.value.hint
     assert "E107" in explain(" e107 ")
-
-
-def test_the_caret_stands_below_wide_and_odd_characters() -> None:
-    problem = Diagnostic("E1", "m", Place("f", 3, 7, 2), "", "k: 日本\x1b[ab")
-    assert render_one(problem).splitlines()[1:] == ["  3 | k: 日本\ufffd[ab", "    |         ^^"]
-
-
-def test_a_long_line_is_shown_around_the_caret() -> None:
-    problem = Diagnostic("E1", "m", Place("f", 1, 5001, 3), "", "a" * 5000 + "XYZ" + "b" * 5000)
-    _, line, caret = render_one(problem).splitlines()
-    assert len(line) < 200
-    assert line[caret.index("^") :].startswith("XYZ")
 
 
 @pytest.mark.parametrize("folder", ["mlorch/schemas", "schemas"])
