@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import ChainMap
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from mlorch.engine.context import METRICS
@@ -73,9 +74,10 @@ class Attempt:
         """What the executor knows it by."""
         return f"{self.run_id}/{self.step.id}/{self.number}"
 
-    def place(self, name: str) -> str:
-        """Where the command writes output `name`."""
-        return self.staged[name]
+    @property
+    def current(self) -> str:
+        """What the executor knows that by which runs now: the command, or one of its checks."""
+        return f"{self.token}/check" if self.done is not None and self.checks_left else self.token
 
 
 def prepare(
@@ -300,9 +302,12 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
     Raises `AttemptError`. The checks that are commands are left to the caller (`checks_left`).
     """
     step, files = attempt.step, context.files
-    attempt.values = _values(
-        step, files.read_text(folders.path(attempt.folder, step.id, attempt.folder_number, "values"), VALUES_LIMIT)
-    )
+    try:
+        text = files.read_text(folders.path(attempt.folder, step.id, attempt.folder_number, "values"), VALUES_LIMIT)
+    except ValueError as error:
+        message = f"$MLORCH_VALUES is for small results, up to {VALUES_LIMIT} bytes: write larger ones to an output"
+        raise AttemptError("value", message) from error
+    attempt.values = _values(step, text)
     for output in attempt.outputs:
         _examine_output(files, attempt, output)
     if step.metrics:
@@ -362,7 +367,7 @@ def _values(step: Step, text: str | None) -> dict[str, Any]:
             continue
         if line.lstrip().startswith("{"):
             try:
-                given.update(json.loads(line))
+                given.update(_json(line))
             except ValueError as error:
                 raise AttemptError("value", f"line {number} of $MLORCH_VALUES is no JSON: {error}") from error
             continue
@@ -389,14 +394,30 @@ def _typed(name: str, kind: str, text: str) -> Any:
     if kind == "string":
         return text
     try:
-        return json.loads(text)
+        return _json(text)
     except ValueError as error:
         raise AttemptError("value", f"the value {name} is {text[:80]!r}, not of type {kind}") from error
 
 
+def _json(text: str) -> Any:
+    """As `json.loads`, without the numbers that JSON does not have. Raises `ValueError`, also for what is nested too deep."""
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is no number of JSON")
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        return value if isfinite(value) else refuse(digits)
+
+    try:
+        return json.loads(text, parse_constant=refuse, parse_float=number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
 def _metrics(files: Files, path: str) -> Any:
     try:
-        metrics = json.loads(files.read_text(path, METRICS_LIMIT) or "")
+        metrics = _json(files.read_text(path, METRICS_LIMIT) or "")
     except ValueError as error:
         raise AttemptError("metrics", f"its metrics file is no JSON: {error}") from error
     if not isinstance(metrics, dict):

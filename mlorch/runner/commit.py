@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -167,8 +168,9 @@ class Committer:
                 [event for item, event in done if id(item.journal) == key and isinstance(event, StepSucceeded)]
             )
             journal.flush()
-        for item in batch:
-            for path in item.discard:
+        for path in (path for item in batch for path in item.discard):
+            # It is done and recorded; the staging folder is removed once more when the run ends.
+            with suppress(FileError):
                 files.remove(path)
         return done
 
