@@ -7,11 +7,11 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlorch.executors.supervisor import proc
 from mlorch.model.attempt import AttemptDone
+from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,15 +90,16 @@ def read_records(path: str) -> dict[str, tuple[StartRecord | None, AttemptDone |
 
 def alive(start: StartRecord) -> bool:
     """Whether the process that was started lives: the very one, not a stranger with its number."""
-    return _lives(start.pid, start.start_ticks, start.boot_id)
+    return process_lives(start.pid, start.start_ticks, start.boot_id)
 
 
 def watched(start: StartRecord) -> bool:
     """Whether the supervisor that started it lives, so that its end will be recorded and its time-out enforced."""
-    return _lives(start.supervisor_pid, start.supervisor_ticks, start.boot_id)
+    return process_lives(start.supervisor_pid, start.supervisor_ticks, start.boot_id)
 
 
-def _lives(pid: int, ticks: int, boot: str) -> bool:
+def process_lives(pid: int, ticks: int, boot: str) -> bool:
+    """Whether the process of this identity lives; one that ended and was not waited for does not."""
     known = proc.stat(pid) if boot == proc.boot_id() else None
     return known is not None and known.start_ticks == ticks and not known.dead
 
