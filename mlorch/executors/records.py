@@ -88,6 +88,22 @@ def read_records(path: str) -> dict[str, tuple[StartRecord | None, AttemptDone |
     return found
 
 
+def torn_lines(path: str) -> int:
+    """How many lines of a record file are not whole; 0 if there is none, or it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return sum(not _is_whole(line) for line in file)
+    except OSError:
+        return 0
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return not line.strip()
+
+
 def alive(start: StartRecord) -> bool:
     """Whether the process that was started lives: the very one, not a stranger with its number."""
     return process_lives(start.pid, start.start_ticks, start.boot_id)

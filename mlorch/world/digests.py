@@ -165,6 +165,20 @@ def _load(path: str) -> dict[str, list[str]]:
     return entries if isinstance(entries, dict) else {}
 
 
+def is_sound(path: str) -> bool:
+    """Whether the cache at `path` is whole (or not there)."""
+    from zlib import crc32
+
+    try:
+        with open(path, "rb") as file:
+            head, _, body = file.read().partition(b"\n")
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return head == b"%08x" % crc32(body)
+
+
 class Digester:
     """Looks at files and folders; reads a file only when neither `known` nor the cache vouches for it.
 

@@ -290,12 +290,18 @@ class FileJournal:
         if not self._reserve:
             return
         with contextlib.suppress(OSError):
-            if os.path.exists(self._reserve):
-                return
-            fd = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(fd, 0, RESERVE_BYTES)
-            except OSError:
-                os.unlink(self._reserve)
-            finally:
-                os.close(fd)
+            if not os.path.exists(self._reserve):
+                make_reserve(self._reserve)
+
+
+def make_reserve(path: str) -> bool:
+    """Make the reserve, or make it whole; False if there is no room for it. Raises `OSError` if it cannot be opened."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, RESERVE_BYTES)
+    except OSError:
+        os.unlink(path)
+        return False
+    finally:
+        os.close(fd)
+    return True
