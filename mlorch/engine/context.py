@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlorch.engine.upstream import upstream_files, upstream_keys
@@ -14,6 +13,7 @@ from mlorch.lang.expressions import ExpressionError, NotKnownYet, has_expression
 from mlorch.lang.globs import is_glob
 from mlorch.lang.partitions import parse_label, partition_scope, split_key
 from mlorch.lang.references import step_names
+from mlorch.model.dataclass import dataclass, field
 from mlorch.model.diagnostics import Diagnostic
 from mlorch.model.errors import SpecError
 from mlorch.model.spec import TimeDimension, Write

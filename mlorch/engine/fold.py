@@ -133,6 +133,7 @@ def _attempt_started(state: PartitionState, event: ev.AttemptStarted) -> None:
             staging=event.staging,
             aside=event.aside,
             external=event.external,
+            adopted=event.adopted,
         )
     )
     state.unfinished[event.step] = INTERRUPTED

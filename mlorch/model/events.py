@@ -6,9 +6,9 @@ journal line; unknown keys of a newer writer are ignored, an unknown type is kep
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
+from mlorch.model.dataclass import dataclass
 from mlorch.model.manifest import Artifact, Fact, Manifest
 
 Pairs: TypeAlias = tuple[tuple[str, Any], ...]
@@ -51,7 +51,8 @@ class StepsReused:
 class AttemptStarted:
     """Written before the process is. `aside` are (final path, where its former content waits) of in-place outputs.
 
-    `staging` are the staging folders that this attempt may leave behind; all paths relative to the project.
+    `staging` are the staged places that this attempt may leave behind; all paths relative to the project. `adopted` is the
+    token of the attempt of an earlier run whose end and files these are, "" for one that was started for this.
     """
 
     TYPE: ClassVar[str] = "attempt_started"
@@ -67,6 +68,7 @@ class AttemptStarted:
     staging: tuple[str, ...] = ()
     aside: tuple[tuple[str, str], ...] = ()
     external: bool = False
+    adopted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +277,8 @@ _CLASSES: dict[str, type[Any]] = {
         CheckpointKept,
     )
 }
-_FIELDS: dict[type[Any], tuple[str, ...]] = {cls: tuple(f.name for f in fields(cls)) for cls in _CLASSES.values()}
-_ARTIFACT = tuple(f.name for f in fields(Artifact))
+_FIELDS: dict[type[Any], tuple[str, ...]] = {cls: cls.__match_args__ for cls in _CLASSES.values()}
+_ARTIFACT = Artifact.__match_args__
 _PAIRS = frozenset({"params", "unfinished"})
 _TUPLES = frozenset({"steps", "selection", "staging", "sound", "removed"})
 _NESTED = frozenset({"moves", "aside"})

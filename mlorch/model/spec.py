@@ -6,9 +6,10 @@ Durations are seconds, sizes bytes. Paths are as typed: relative to the project,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
+
+from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from mlorch.model.diagnostics import Place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import ChainMap
-from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from mlorch.engine.manifest import used_parameters
 from mlorch.lang.commands import parse_command, render_command
 from mlorch.lang.expressions import ExpressionError, condition
 from mlorch.model.attempt import AttemptRequest
+from mlorch.model.dataclass import dataclass, field
 from mlorch.model.spec import Write
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mlorch.model.dataclass import dataclass, replace
 from mlorch.model.errors import FileError
 from mlorch.model.events import PublishIntended, StepSucceeded, record
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from mlorch.engine.fold import counted, fold
 from mlorch.engine.outcome import exit_code_of
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.model.attempt import AttemptDone
+from mlorch.model.dataclass import dataclass, field
 from mlorch.model.errors import BusyError, FileError
 from mlorch.model.history import RunRecord, StepRecord
 from mlorch.model.states import RunState
@@ -18,7 +18,7 @@ from mlorch.model.times import iso_utc
 from mlorch.runner.commit import SharedJournal
 from mlorch.runner.ports import ORPHAN_GRACE
 from mlorch.runner.recovery import recover
-from mlorch.runner.run import Run, RunFacts
+from mlorch.runner.run import Run, RunFacts, removable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -141,23 +141,27 @@ class Runner:
             elif self._options.wait_timeout is not None and now - since >= self._options.wait_timeout:
                 self._busy.remove(item)
                 self._give_up(job, context)
-        for _ in range(len(todo)):
-            # A run that is open can fill the slots: finish what was begun before something new begins.
-            if self._free() <= sum(len(run.queue) for run, _ in self._active):
-                break
-            if len(self._active) + len(self._busy) > 2 * self._options.slots + 8:
-                break
+        later: list[Job] = []
+        # A run that is open can fill the slots: finish what was begun before something new begins.
+        while (
+            todo
+            and self._free() > sum(len(run.queue) for run, _ in self._active)
+            and len(self._active) + len(self._busy) <= 2 * self._options.slots + 8
+        ):
             job = todo.popleft()
-            if any(other.outcome is None for other in job.after):
-                todo.append(job)
-                continue
-            self._open_one(job)
+            if _held_up(job):
+                later.append(job)
+            else:
+                self._open_one(job)
+        todo.extendleft(reversed(later))
+        if todo and not self._active and not self._busy and all(_held_up(job) for job in todo):
+            self._open_one(todo.popleft())  # what it waits for is none of these jobs, or waits for it
 
     def _open_one(self, job: Job) -> None:
         context, forced = job.open()
-        found = consider_all(context, forced)
+        found = self._considered(context, forced)
         cut_off = any(run.state is RunState.RUNNING for run in context.state.runs)
-        if not cut_off and nothing_to_do(found):
+        if found and not cut_off and nothing_to_do(found):
             self._nothing(job, context, found)
         elif self._acquire(job) or (self._meet_orphans(context) and self._acquire(job)):
             self._begin(job, context, forced)
@@ -168,6 +172,13 @@ class Runner:
             self._busy.append((job, context, forced, self._ports.clock.monotonic()))
         else:
             self._give_up(job, context)
+
+    def _considered(self, context: Context, forced: frozenset[str]) -> dict[str, Considered]:
+        """As `consider_all`; empty if a file cannot be read: the step it belongs to fails in the run, the others go on."""
+        try:
+            return consider_all(context, forced)
+        except FileError:
+            return {}
 
     def _end_stragglers(self, context: Context) -> bool:
         """End what nobody watches of runs that were deserted: a daemon must not hold the lock for ever."""
@@ -238,13 +249,17 @@ class Runner:
         events = job.journal.open()
         changed = counted(events) != context.state.events
         if changed:
-            context.state = fold(job.name, job.partition, events)
+            # The same object: whoever reads this partition as its upstream holds it as well.
+            fresh = fold(job.name, job.partition, events)
+            for name in fresh.__slots__:
+                setattr(context.state, name, getattr(fresh, name))
         known = context.state.events
         adoptable = recover(context.state, job.journal, context.files, ports)
         if changed or context.state.events != known:
             # Somebody else was here meanwhile, or recovery was: it may all be done by now.
-            found = consider_all(context, forced)
-            if nothing_to_do(found):
+            found = self._considered(context, forced)
+            # Cut off after its last step, a run may have left temporary outputs to remove.
+            if found and nothing_to_do(found) and not any(removable(context, step) for step in context.graph.order):
                 job.lock.release()
                 self._nothing(job, context, found)
                 return
@@ -274,7 +289,8 @@ class Runner:
         for run, _ in self._active:
             free = self._free()
             if self._stopped:
-                run.stop("cancel", self._stopped, hurry=self._hurry)
+                if run.stopped != "cancel" or (self._hurry and not run.hurried):
+                    run.stop("cancel", self._stopped, hurry=self._hurry)
             elif free > 0:
                 run.start_ready(free)
         if any(run.starving for run, _ in self._active) and self._free() > 0:
@@ -288,8 +304,6 @@ class Runner:
             job.outcome = Outcome(record, record.exit_code or 0)
             if record.state in (RunState.FAILED, RunState.TIMED_OUT):
                 self._failures += 1
-            for adopted in run.adoptable.values():
-                adopted.discard(run.context.files)
             job.lock.release()
             job.journal.close()
 
@@ -324,7 +338,10 @@ class Runner:
     def _abandon(self) -> None:
         """Something stops mlorch itself: end what runs; the journal says what was begun, and the next call recovers it."""
         for run, job in self._active:
-            for token in list(run.running):
-                self._ports.executor.cancel(token)
+            run.end_running()
             job.journal.close()
         self._ports.executor.close()
+
+
+def _held_up(job: Job) -> bool:
+    return any(other.outcome is None for other in job.after)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import apply
 from mlorch.model import events as ev
+from mlorch.model.errors import FileError
+from mlorch.model.dataclass import dataclass
 from mlorch.model.states import RunState, StepState
-from mlorch.model.times import iso_utc
+from mlorch.model.times import iso_utc, parse_iso
 from mlorch.runner.attempts import folder_of, restore
 from mlorch.runner.commit import artifacts
 from mlorch.runner.ports import ORPHAN_GRACE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlorch.engine.context import PlannedOutput
     from mlorch.model.attempt import AttemptDone
     from mlorch.model.history import AttemptRecord, PartitionState, RunRecord, StepRecord
     from mlorch.model.ports import Clock, Files, Journal
@@ -28,6 +32,31 @@ class Adoptable:
     record: AttemptRecord
     done: AttemptDone
 
+    def places(self, files: Files, outputs: tuple[PlannedOutput, ...]) -> dict[str, str] | None:
+        """Where each of the step's outputs waits, by name; None if one is not there (any more)."""
+        staging, aside = self.record.staging, dict(self.record.aside)
+        if len(staging) != len(outputs):
+            return None
+        found: dict[str, str] = {}
+        for output, place in zip(outputs, staging, strict=True):
+            if output.path in aside:
+                # Undone before, what stands there now is not its work.
+                if not files.exists(aside[output.path] or output.path):
+                    return None
+                found[output.name] = output.path
+            elif files.exists(place):
+                found[output.name] = place
+            elif self._written_since(files.modified(output.path)):
+                # Cut off between its rename and its record: it stands where it belongs already.
+                found[output.name] = output.path
+            else:
+                return None
+        return found
+
+    def _written_since(self, changed: float | None) -> bool:
+        started = self.done.started_at
+        return changed is not None and bool(started) and changed >= parse_iso(started).timestamp()
+
     def discard(self, files: Files) -> None:
         """It does not count after all: former outputs stand as they were."""
         restore(files, self.record.staging, self.record.aside)
@@ -38,19 +67,20 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
 
     May itself be cut off at any point and called again. Returns what may be adopted, by step. Raises `StateError`.
     """
-    adoptable: dict[str, Adoptable] = {}
-    for run in [run for run in state.runs if run.state is RunState.RUNNING]:
+    adoptable = _left_before(state, ports)
+    kept = {folder_of(place) for old in adoptable.values() for place in old.record.staging}
+    cut_off = [run for run in state.runs if run.state is RunState.RUNNING]
+    for run in cut_off:
         # The lock is ours, but a process that closed its descriptor may live on and write where we are about to clean.
         ports.orphans.end(run, ORPHAN_GRACE)
         ends = ports.folders.ends(run.run_id)
-        kept: set[str] = set()
         for step in list(run.steps.values()):
             if step.publish is not None:
                 _finish(state, run, step, step.publish, journal, files, ports.clock)
             elif step.state is StepState.RUNNING and step.last is not None:
-                done = ends.get(f"{run.run_id}/{step.id}/{step.last.number}")
-                if done is not None and done.exit_code == 0 and done.cause == "exit":
-                    adoptable[step.id] = Adoptable(run.run_id, step.last, done)
+                found = _ended_well(run, step, ends)
+                if found is not None:
+                    adoptable[step.id] = found
                     kept.update(map(folder_of, step.last.staging))
                 else:
                     restore(files, step.last.staging, step.last.aside)
@@ -64,7 +94,50 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
             f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip()
             + " was cut off; its unfinished steps run again"
         )
+    if cut_off:
+        _remove_temps(state, files, adoptable)
     return adoptable
+
+
+def _left_before(state: PartitionState, ports: Ports) -> dict[str, Adoptable]:
+    """What an earlier recovery found fit for adoption, and its run was cut off before it came to it."""
+    found: dict[str, Adoptable] = {}
+    newer: set[str] = set()
+    for run in reversed(state.runs):
+        if run.state not in (RunState.RUNNING, RunState.LOST):
+            break
+        lost = [step for step in run.steps.values() if step.state is StepState.LOST and step.id not in newer]
+        ends = ports.folders.ends(run.run_id) if run.state is RunState.LOST and lost else {}
+        for step in lost if ends else ():
+            if (adoptable := _ended_well(run, step, ends)) is not None:
+                found[step.id] = adoptable
+        newer.update(step.id for step in run.steps.values() if step.attempts)
+    return found
+
+
+def _ended_well(run: RunRecord, step: StepRecord, ends: Mapping[str, AttemptDone]) -> Adoptable | None:
+    if step.last is None:
+        return None
+    done = ends.get(f"{run.run_id}/{step.id}/{step.last.number}")
+    return (
+        Adoptable(run.run_id, step.last, done)
+        if done is not None and (done.cause, done.exit_code) == ("exit", 0)
+        else None
+    )
+
+
+def _remove_temps(state: PartitionState, files: Files, adoptable: Mapping[str, Adoptable]) -> None:
+    """A run cut off between the record that a `temp` output goes and its removal."""
+    waiting = {place for old in adoptable.values() for staged in old.record.staging for place in (_final_of(staged),)}
+    for path in sorted(state.removed - waiting):
+        files.remove(path)
+
+
+def _final_of(place: str) -> str:
+    """The final path of a staged place: staging folders stand beside their targets."""
+    folder, _, last = place.rpartition("/")
+    parent = folder_of(folder)
+    return f"{parent}/{last}" if parent else last
 
 
 def _finish(
@@ -77,8 +150,12 @@ def _finish(
     clock: Clock,
 ) -> None:
     """The staged outputs were whole and flushed: complete the moves and record the success."""
-    for staged, final in intent.moves:
-        files.move(staged, final)
+    try:
+        for staged, final in intent.moves:
+            files.move(staged, final)
+    except FileError as error:
+        _refused(state, run, step, error, journal, files, clock)
+        return
     body = dict(intent.success)
     names: list[str] = body.pop("names")
     in_place: list[str] = body.pop("in_place")
@@ -96,6 +173,25 @@ def _finish(
         for _, kept in attempt.aside:
             if kept:
                 files.remove(kept)
+
+
+def _refused(  # noqa: PLR0917 - as `_finish`
+    state: PartitionState,
+    run: RunRecord,
+    step: StepRecord,
+    error: FileError,
+    journal: Journal,
+    files: Files,
+    clock: Clock,
+) -> None:
+    """Its outputs cannot be put in place, now as then: the attempt failed, and the others go on."""
+    last = step.last
+    if last is not None:
+        restore(files, last.staging, last.aside)
+    number = last.number if last is not None else 0
+    ended = ev.AttemptEnded(run.run_id, iso_utc(clock.wall()), step.id, number, "failed", "output", error.message)
+    journal.append((ended,))
+    apply(state, ended)
 
 
 def _clean(run: RunRecord, files: Files, kept: set[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import Considered, consider
@@ -16,13 +15,14 @@ from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
 from mlorch.engine.retry import SKIP_ME, allowed, delay, exit_code_of_attempt, in_words, retried, state_of
 from mlorch.lang.commands import CommandError
-from mlorch.lang.expressions import ExpressionError
+from mlorch.lang.expressions import ExpressionError, NotKnownYet
 from mlorch.model import events as ev
 from mlorch.model.attempt import AttemptDone
+from mlorch.model.dataclass import dataclass, field, replace
 from mlorch.model.errors import ExitCode, FileError, SpecError
 from mlorch.model.spec import SideEffects
 from mlorch.model.states import Action, Reason, RunState, StepState
-from mlorch.model.times import iso_utc, parse_iso
+from mlorch.model.times import iso_utc
 from mlorch.runner.attempts import (
     Attempt,
     AttemptError,
@@ -86,7 +86,9 @@ class Run:
     waiting: list[tuple[float, str, int]] = field(default_factory=list)
     deadline: float | None = None
     stopped: str = ""
+    hurried: bool = False
     signal: int = 0
+    _temps: bool = field(init=False)
     _stage_folders: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
@@ -95,6 +97,8 @@ class Run:
         context = self.context
         ways = priorities(context.graph, durations_of(context.state))
         self.queue = ReadyQueue(context.graph, context.selected, ways)
+        self._stage_folders = {folder_of(place) for old in self.adoptable.values() for place in old.record.staging}
+        self._temps = any(output.temp for step in context.pipeline.steps for output in step.outputs)
 
     @property
     def record(self) -> RunRecord:
@@ -151,9 +155,9 @@ class Run:
         events: list[ev.Event] = []
         reused: list[str] = []
         flush = False
-        while self.queue and len(requests) < slots:
-            if self.stopped:
-                break
+        # An adopted attempt whose checks run takes a slot as well.
+        before = len(self.running)
+        while self.queue and not self.stopped and len(self.running) - before + len(requests) < slots:
             step = self.context.by_id[self.queue.pop()]
             considered = self._consider(step)
             if considered.action is not Action.RUN:
@@ -184,17 +188,25 @@ class Run:
     def _consider(self, step: Step) -> Considered:
         try:
             considered = consider(self.context, step, forced=step.id in self.forced)
+            return self._with_history(step, considered) if considered.action is Action.RUN else considered
         except (SpecError, FileError) as error:
             return Considered(Action.SKIP, Reason.NEVER_DONE, error.message, StepState.FAILED)
+
+    def _with_history(self, step: Step, considered: Considered) -> Considered:
+        """A step that is to run: what an interrupted run left of it is kept for adoption, or undone if it does not count."""
+        old = self.adoptable.get(step.id)
+        if old is not None and (
+            considered.reason is Reason.FORCED
+            or old.record.fingerprint != _digest(considered)
+            or old.places(self.context.files, self.context.outputs(step)) is None
+        ):
+            old.discard(self.context.files)
+            del self.adoptable[step.id]
         known = self.context.state
         # Where lines of the journal were lost, a step that was never done may have been started all the same.
         unfinished = step.id in known.unfinished or (known.doubt and step.id not in known.checkpoints)
-        if (
-            step.side_effects is SideEffects.EXTERNAL
-            and unfinished
-            and not self.rerun_unsafe
-            and step.id not in self.adoptable
-        ):
+        external = step.side_effects is SideEffects.EXTERNAL
+        if external and unfinished and not self.rerun_unsafe and step.id not in self.adoptable:
             detail = (
                 "its last attempt may have had effects outside (side_effects: external): --rerun-unsafe runs it again"
             )
@@ -205,10 +217,12 @@ class Run:
         state = considered.state or StepState.NOT_READY
         if state is StepState.CACHED:
             reused.append(step.id)
-        else:
-            events.append(
-                ev.StepEnded(self.run_id, self._now(), step.id, state.value, considered.reason.value, considered.detail)
-            )
+            self._end(step, state)
+            self._remove_temps(step)
+            return
+        events.append(
+            ev.StepEnded(self.run_id, self._now(), step.id, state.value, considered.reason.value, considered.detail)
+        )
         self._end(step, state)
 
     def _end(self, step: Step, state: StepState) -> None:
@@ -225,14 +239,14 @@ class Run:
         assert assessment is not None  # noqa: S101 - a step that runs was assessed
         number = self._attempts.get(step.id, 0) + 1
         self._attempts[step.id] = number
-        digest = fingerprint(assessment.manifest or ())
+        digest = _digest(considered)
         attempt = prepare(self.context, step, assessment, self.run_id, number, digest)
-        if self._adopt(step, attempt, considered):
+        if self._adopt(step, attempt):
             return None
         try:
             request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, self.lends)
-        except (ExpressionError, CommandError, SpecError, FileError) as error:
-            detail = getattr(error, "message", str(error))
+        except (ExpressionError, CommandError, SpecError, FileError, NotKnownYet) as error:
+            detail = f"the state of {error} is not known here" if isinstance(error, NotKnownYet) else error.message
             self._append(ev.StepEnded(self.run_id, self._now(), step.id, "failed", considered.reason.value, detail))
             self._end(step, StepState.FAILED)
             return None
@@ -253,37 +267,24 @@ class Run:
         )
         return attempt, request, event
 
-    def _adopt(self, step: Step, attempt: Attempt, considered: Considered) -> bool:
-        """Take over what an interrupted run's attempt left, if it ended well and nothing has changed since."""
+    def _adopt(self, step: Step, attempt: Attempt) -> bool:
+        """Take over what an interrupted run's attempt left: it ended well, and nothing has changed since."""
         old = self.adoptable.pop(step.id, None)
         if old is None:
             return False
-        if old.record.fingerprint != attempt.fingerprint or considered.reason is Reason.FORCED:
-            old.discard(self.context.files)
-            return False
-        attempt.folder, attempt.folder_number = old.run_id, old.record.number
+        attempt.folder, attempt.folder_number = old.run_id, old.number
         attempt.staging, attempt.aside = old.record.staging, old.record.aside
-        for output, place in zip(attempt.outputs, attempt.staging, strict=True):
-            if attempt.staged[output.name] == output.path:
-                continue
-            # Cut off between its rename and its record: it stands where it belongs already.
-            moved = not self.context.files.exists(place) and self._written_since(output.path, old.done.started_at)
-            attempt.staged[output.name] = output.path if moved else place
-        self._stage_folders.update(map(folder_of, attempt.staging))
+        attempt.staged |= old.places(self.context.files, attempt.outputs) or {}
         detail = f"adopted from run {old.run_id}, which was cut off"
         event = ev.AttemptStarted(
             self.run_id, self._now(), step.id, attempt.number, Reason.INTERRUPTED.value, detail, old.record.command,
-            old.record.log, attempt.fingerprint, attempt.staging, attempt.aside, old.record.external,
+            old.record.log, attempt.fingerprint, attempt.staging, attempt.aside, old.record.external, old.done.token,
         )  # fmt: skip
         self._append(event)
         self.running[attempt.token] = attempt
         self.ended(AttemptDone(attempt.token, old.done.cause, old.done.exit_code, duration_s=old.done.duration_s,
                                peak_rss_bytes=old.done.peak_rss_bytes, cpu_s=old.done.cpu_s, started_at=old.done.started_at))  # fmt: skip
         return True
-
-    def _written_since(self, path: str, started_at: str) -> bool:
-        changed = self.context.files.modified(path)
-        return changed is not None and bool(started_at) and changed >= parse_iso(started_at).timestamp()
 
     def ended(self, done: AttemptDone) -> None:
         """An attempt, or one of its check commands, ended."""
@@ -306,14 +307,15 @@ class Run:
                 return
         except (AttemptError, FileError) as error:
             cause = error.cause if isinstance(error, AttemptError) else "output"
-            self._failed(attempt, attempt.done or done, StepState.FAILED, cause, error.message)
+            state = StepState.CANCELLED if cause == "cancelled" else StepState.FAILED
+            self._failed(attempt, attempt.done or done, state, cause, error.message)
             return
         self._publish(attempt)
 
     def _check_ended(self, attempt: Attempt, done: AttemptDone) -> None:
         check = attempt.checks_left.pop(0)
         if done.cause == "cancelled":
-            raise AttemptError("check", "cancelled while its checks ran")
+            raise AttemptError("cancelled", "cancelled while its checks ran")
         if done.exit_code != 0 or done.cause != "exit":
             command = check.run if isinstance(check.run, str) else " ".join(check.run)
             failed_check(attempt, check, f"the check `{command}` failed: {in_words(done, attempt.step)}")
@@ -321,21 +323,22 @@ class Run:
     def _next_check(self, attempt: Attempt) -> bool:
         if not attempt.checks_left:
             return False
+        if self.stopped in ("cancel", "timeout"):
+            raise AttemptError("cancelled", "cancelled before its checks ran")
         try:
             request, _ = request_of(
                 self.context, attempt, self.ports.folders, self.secrets, self.lends, check=attempt.checks_left[0]
             )
-        except (ExpressionError, CommandError) as error:
-            raise AttemptError("check", str(error)) from error
+        except (ExpressionError, CommandError, SpecError) as error:
+            raise AttemptError("check", error.message) from error
         self.ports.executor.submit(request)
         return True
 
     def _skipped(self, attempt: Attempt) -> None:
         """It asked to be skipped: it would ask again while nothing changes, so that counts as its result."""
         del self.running[attempt.token]
-        undo(self.context.files, attempt)
         assert attempt.done is not None  # noqa: S101 - `ended` set it
-        detail = in_words(attempt.done, attempt.step)
+        detail = in_words(attempt.done, attempt.step) + self._undone(attempt)
         success = replace(
             self._success(attempt, attempt.done), exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail
         )
@@ -395,7 +398,7 @@ class Run:
         """An attempt ended without its result: undo, record, and let another one follow or not."""
         step = attempt.step
         del self.running[attempt.token]
-        undo(self.context.files, attempt)
+        detail += self._undone(attempt)
         if self.stopped == "timeout" and state is StepState.CANCELLED:
             detail = "cancelled: the run timed out"
         again = (
@@ -426,20 +429,35 @@ class Run:
         else:
             self._end(step, StepState.WARNING if tolerated else state)
 
+    def _undone(self, attempt: Attempt) -> str:
+        """Undo an attempt; words to add to its end if that cannot be done: nothing is thrown away then."""
+        try:
+            undo(self.context.files, attempt)
+        except FileError as error:
+            self._stage_folders.difference_update(map(folder_of, attempt.staging))
+            kept = ", ".join(kept for _, kept in attempt.aside if kept) or ", ".join(map(folder_of, attempt.staging))
+            return f"; what it left could not be undone: {error.message} (kept: {kept})"
+        return ""
+
     def _remove_temps(self, step: Step) -> None:
         """Remove `temp` outputs whose last reader is done; those of a reader that failed are kept for the next run."""
-        context = self.context
-        for need in (step.id, *context.graph.needs[step.id]):
-            owner = context.by_id[need]
-            readers = context.graph.readers[need]
-            if not readers or any(
-                context.states.get(r) not in (StepState.SUCCEEDED, StepState.CACHED) for r in readers
-            ):
+        if not self._temps:
+            return
+        for need in (step.id, *self.context.graph.needs[step.id]):
+            paths = removable(self.context, need)
+            if not paths:
                 continue
-            for output in context.outputs(owner):
-                if output.temp and output.path not in context.state.removed:
-                    self._append(ev.OutputRemoved(self.run_id, self._now(), owner.id, output.path))
-                    context.files.remove(output.path)
+            self._append(*(ev.OutputRemoved(self.run_id, self._now(), need, path) for path in paths))
+            self.journal.flush()  # it must not count as missing if the power goes
+            for path in paths:
+                self._discard(path)
+
+    def _discard(self, path: str) -> None:
+        """Remove what is not needed any more; that it cannot be removed is told, and harms nothing."""
+        try:
+            self.context.files.remove(path)
+        except FileError as error:
+            self.ports.observer.note(f"{error.message}; it is not needed any more: remove it by hand")
 
     def timers(self, now: float) -> None:
         """Make ready what waited for its next attempt; end the run that took too long."""
@@ -464,9 +482,14 @@ class Run:
             self.stopped = why
             self.signal = signal or self.signal
         if why != "fail_fast":
-            for token in list(self.running):
-                self.ports.executor.cancel(token, hurry=hurry)
+            self.hurried = self.hurried or hurry
+            self.end_running(hurry=hurry)
         self._cancel_unstarted()
+
+    def end_running(self, *, hurry: bool = False) -> None:
+        """Ask the executor to end every attempt that runs, or the check that runs for it."""
+        for attempt in self.running.values():
+            self.ports.executor.cancel(attempt.current, hurry=hurry)
 
     def _cancel_unstarted(self) -> None:
         """What has not started ends here, and all that waits for it."""
@@ -491,12 +514,17 @@ class Run:
         self._append(*events)
 
     def finish(self) -> RunRecord:
-        """Record how the run ended; no staging folder of it is left."""
+        """Record how the run ended; no staging folder of it is left, and of those before it only what is told."""
+        for adopted in self.adoptable.values():
+            try:
+                adopted.discard(self.context.files)
+            except FileError as error:
+                self.ports.observer.note(f"what run {adopted.run_id} left could not be undone: {error.message}")
         for parent in sorted(self._stage_folders):
-            self.context.files.remove(parent)
+            self._discard(parent)
         state = run_state(step.state for step in self.record.steps.values())
         code = exit_code_of(state)
-        if self.stopped == "timeout":
+        if self.stopped == "timeout" and state is not RunState.SUCCEEDED:
             state, code = RunState.TIMED_OUT, int(ExitCode.TIMED_OUT)
         elif self.stopped == "cancel" and state is not RunState.SUCCEEDED:
             state = RunState.CANCELLED
@@ -544,3 +572,22 @@ class Run:
         from datetime import timedelta
 
         return iso_utc(self.ports.clock.wall() + timedelta(seconds=seconds))
+
+
+def _digest(considered: Considered) -> str:
+    """The fingerprint of a step that is to run."""
+    return fingerprint((considered.assessment.manifest if considered.assessment is not None else None) or ())
+
+
+def removable(context: Context, step_id: str) -> tuple[str, ...]:
+    """The `temp` outputs of a step that may go: all that read it are done, and it has readers at all."""
+    readers = context.graph.readers[step_id]
+    done = (StepState.SUCCEEDED, StepState.CACHED)
+    if (
+        not readers
+        or step_id not in context.settled
+        or any(context.states.get(reader) not in done for reader in readers)
+    ):
+        return ()
+    outputs = context.outputs(context.by_id[step_id])
+    return tuple(output.path for output in outputs if output.temp and output.path not in context.state.removed)
