@@ -160,8 +160,7 @@ class Runner:
     def _open_one(self, job: Job) -> None:
         context, forced = job.open()
         found = self._considered(context, forced)
-        cut_off = any(run.state is RunState.RUNNING for run in context.state.runs)
-        if found and not cut_off and nothing_to_do(found):
+        if found is not None and not _cut_off(context) and nothing_to_do(found):
             self._nothing(job, context, found)
         elif self._acquire(job) or (self._meet_orphans(context) and self._acquire(job)):
             self._begin(job, context, forced)
@@ -173,12 +172,12 @@ class Runner:
         else:
             self._give_up(job, context)
 
-    def _considered(self, context: Context, forced: frozenset[str]) -> dict[str, Considered]:
-        """As `consider_all`; empty if a file cannot be read: the step it belongs to fails in the run, the others go on."""
+    def _considered(self, context: Context, forced: frozenset[str]) -> dict[str, Considered] | None:
+        """As `consider_all`; None if a file cannot be read: the step it belongs to fails in the run, the others go on."""
         try:
             return consider_all(context, forced)
         except FileError:
-            return {}
+            return None
 
     def _end_stragglers(self, context: Context) -> bool:
         """End what nobody watches of runs that were deserted: a daemon must not hold the lock for ever."""
@@ -253,13 +252,14 @@ class Runner:
             fresh = fold(job.name, job.partition, events)
             for name in fresh.__slots__:
                 setattr(context.state, name, getattr(fresh, name))
-        known = context.state.events
+        cut_off = _cut_off(context)
         adoptable = recover(context.state, job.journal, context.files, ports)
-        if changed or context.state.events != known:
+        if changed or cut_off:
             # Somebody else was here meanwhile, or recovery was: it may all be done by now.
             found = self._considered(context, forced)
             # Cut off after its last step, a run may have left temporary outputs to remove.
-            if found and nothing_to_do(found) and not any(removable(context, step) for step in context.graph.order):
+            left = any(removable(context, step) for step in context.graph.order)
+            if found is not None and nothing_to_do(found) and not left:
                 job.lock.release()
                 self._nothing(job, context, found)
                 return
@@ -341,6 +341,12 @@ class Runner:
             run.end_running()
             job.journal.close()
         self._ports.executor.close()
+
+
+def _cut_off(context: Context) -> bool:
+    """Whether the newest run has no end of its own: something of it may wait to be finished, adopted or removed."""
+    last = context.state.last_run
+    return last is not None and last.state in (RunState.RUNNING, RunState.LOST)
 
 
 def _held_up(job: Job) -> bool:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import apply
 from mlorch.model import events as ev
-from mlorch.model.errors import FileError
 from mlorch.model.dataclass import dataclass
+from mlorch.model.errors import FileError
 from mlorch.model.states import RunState, StepState
 from mlorch.model.times import iso_utc, parse_iso
 from mlorch.runner.attempts import folder_of, restore
@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from mlorch.engine.context import PlannedOutput
     from mlorch.model.attempt import AttemptDone
     from mlorch.model.history import AttemptRecord, PartitionState, RunRecord, StepRecord
-    from mlorch.model.ports import Clock, Files, Journal
+    from mlorch.model.ports import Clock, Files, Journal, RunFolders
     from mlorch.runner.ports import Ports
 
 
 @dataclass(frozen=True, slots=True)
 class Adoptable:
-    """An attempt that ended with 0 after its mlorch was gone; its outputs wait in their staging folders."""
+    """An attempt that ended with 0 after its mlorch was gone; its outputs wait in their staging folders.
+
+    `run_id` and `number` are those of the attempt that ran; `record` is the newest that took it over.
+    """
 
     run_id: str
+    number: int
     record: AttemptRecord
     done: AttemptDone
 
@@ -73,12 +77,11 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
     for run in cut_off:
         # The lock is ours, but a process that closed its descriptor may live on and write where we are about to clean.
         ports.orphans.end(run, ORPHAN_GRACE)
-        ends = ports.folders.ends(run.run_id)
         for step in list(run.steps.values()):
             if step.publish is not None:
                 _finish(state, run, step, step.publish, journal, files, ports.clock)
             elif step.state is StepState.RUNNING and step.last is not None:
-                found = _ended_well(run, step, ends)
+                found = _ended_well(run, step, ports.folders)
                 if found is not None:
                     adoptable[step.id] = found
                     kept.update(map(folder_of, step.last.staging))
@@ -94,7 +97,8 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
             f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip()
             + " was cut off; its unfinished steps run again"
         )
-    if cut_off:
+    last = state.last_run
+    if last is not None and last.state is RunState.LOST:
         _remove_temps(state, files, adoptable)
     return adoptable
 
@@ -106,24 +110,25 @@ def _left_before(state: PartitionState, ports: Ports) -> dict[str, Adoptable]:
     for run in reversed(state.runs):
         if run.state not in (RunState.RUNNING, RunState.LOST):
             break
-        lost = [step for step in run.steps.values() if step.state is StepState.LOST and step.id not in newer]
-        ends = ports.folders.ends(run.run_id) if run.state is RunState.LOST and lost else {}
-        for step in lost if ends else ():
-            if (adoptable := _ended_well(run, step, ends)) is not None:
-                found[step.id] = adoptable
+        for step in run.steps.values() if run.state is RunState.LOST else ():
+            if step.state is StepState.LOST and step.id not in newer:
+                adoptable = _ended_well(run, step, ports.folders)
+                if adoptable is not None:
+                    found[step.id] = adoptable
         newer.update(step.id for step in run.steps.values() if step.attempts)
     return found
 
 
-def _ended_well(run: RunRecord, step: StepRecord, ends: Mapping[str, AttemptDone]) -> Adoptable | None:
+def _ended_well(run: RunRecord, step: StepRecord, folders: RunFolders) -> Adoptable | None:
+    """The newest attempt of a step, or the one that it had adopted, if its command ended with 0."""
     if step.last is None:
         return None
-    done = ends.get(f"{run.run_id}/{step.id}/{step.last.number}")
-    return (
-        Adoptable(run.run_id, step.last, done)
-        if done is not None and (done.cause, done.exit_code) == ("exit", 0)
-        else None
-    )
+    token = step.last.adopted or f"{run.run_id}/{step.id}/{step.last.number}"
+    owner, number = token.partition("/")[0], int(token.rpartition("/")[2])
+    done = folders.ends(owner).get(token)
+    if done is None or (done.cause, done.exit_code) != ("exit", 0):
+        return None
+    return Adoptable(owner, number, step.last, done)
 
 
 def _remove_temps(state: PartitionState, files: Files, adoptable: Mapping[str, Adoptable]) -> None:
@@ -175,7 +180,7 @@ def _finish(
                 files.remove(kept)
 
 
-def _refused(  # noqa: PLR0917 - as `_finish`
+def _refused(
     state: PartitionState,
     run: RunRecord,
     step: StepRecord,
