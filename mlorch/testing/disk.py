@@ -132,11 +132,11 @@ class MemoryFiles:
         return found is not None and found.digest == known.digest
 
     def modified(self, path: str) -> float | None:
-        """When the content of `path` last changed, by the clock that was given; None if missing. A folder: never (0)."""
-        file = self._files.get(self.absolute(path))
-        if file is None:
-            return 0.0 if self.exists(path) else None
-        return file.changed
+        """When the content of `path`, of a folder all below, last changed by the clock given; None if missing, 0 if empty."""
+        full = self.absolute(path)
+        if full in self._files:
+            return self._files[full].changed
+        return max((f.changed for _, f in self._below(full)), default=0.0) if full in self._folders else None
 
     def size(self, path: str) -> int | None:
         """Bytes of a file or of all files of a folder, None if missing."""
