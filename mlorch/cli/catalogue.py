@@ -66,6 +66,13 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "version": Entry("checking", "The version of mlorch."),
         },
     ),
+    (
+        "Keep",
+        {
+            "doctor": Entry("doctoring", "What is wrong with this machine, project or state."),
+            "gc": Entry("doctoring", "Give up old runs, as retention says."),
+        },
+    ),
 )
 COMMANDS: dict[str, Entry] = {name: entry for _, commands in SECTIONS for name, entry in commands.items()}
 _WITH_VALUE = frozenset(name for option in GLOBALS if option.metavar for name in option.names)

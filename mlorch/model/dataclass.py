@@ -49,7 +49,7 @@ class _StandardFields:
             if known.factory is not _UNSET:
                 given["default_factory"] = known.factory
             space[name] = standard_field(**given)
-        made = standard(type(owner.__name__, (), space))
+        made: type = standard(type(owner.__name__, (), space))
         setattr(owner, _STANDARD, getattr(made, _STANDARD))
         return getattr(owner, _STANDARD)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mlorch.model.dataclass import dataclass
 
 DEFAULT_ONLY = ("missing", "failed")
 

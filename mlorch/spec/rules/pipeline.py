@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlorch.lang.params import canonical, check_value, schema_problem
+from mlorch.model.dataclass import replace
 from mlorch.model.spec import Kind, TimeDimension
 from mlorch.spec.places import Map
 
