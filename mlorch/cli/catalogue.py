@@ -67,6 +67,12 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
         },
     ),
     (
+        "Call",
+        {
+            "cron": Entry("scheduling_cron", "The one crontab line that a project needs."),
+        },
+    ),
+    (
         "Keep",
         {
             "doctor": Entry("doctoring", "What is wrong with this machine, project or state."),

@@ -90,3 +90,9 @@ class FileError(MlorchError):
     def __init__(self, message: str, hint: str = "", path: str = "") -> None:
         super().__init__(message, hint)
         self.path = path
+
+
+class MachineError(MlorchError):
+    """This machine lacks a program that the command works with, or the program refused: its owner must act."""
+
+    exit_code = ExitCode.FAILED
