@@ -23,8 +23,8 @@ from mlorch.model.times import parse_iso
 if TYPE_CHECKING:
     from mlorch.engine.graph import Graph
     from mlorch.lang.commands import Command
-    from mlorch.lang.partitions import Window
     from mlorch.lang.references import Names
+    from mlorch.lang.zones import Window
     from mlorch.model.history import PartitionState
     from mlorch.model.manifest import Checkpoint
     from mlorch.model.ports import Catalog, Files
@@ -314,7 +314,8 @@ class Context:
             raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint) from error
         except ValueError as error:
             raise self.wrong(step, "E406", f"step {step.id}, input {item.name}: {error}") from error
-        found = upstream_files(source, upstream, keys, self.catalog, self.files)
+        own = [dim.name for dim in self.pipeline.partitions]
+        found = upstream_files(source, upstream, keys, self.catalog, self.files, own)
         paths = [artifact.path for artifact in found.artifacts]
         value: object = paths if found.is_list else (paths[0] if paths else None)
         tracked = tuple((artifact.path, artifact.digest) for artifact in found.artifacts)

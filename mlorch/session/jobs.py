@@ -13,7 +13,7 @@ from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import SpecError
 from mlorch.runner.loop import Job
 from mlorch.runner.run import RunFacts
-from mlorch.session.selection import known_label, parameters, step_ids
+from mlorch.session.selection import known_key, parameters, step_ids
 from mlorch.world import git, secrets
 from mlorch.world.journal import FileJournal
 from mlorch.world.locks import PartitionLock
@@ -208,10 +208,7 @@ class Jobs:
                 except (ExpressionError, ValueError) as error:
                     message = f"step {step.id}, input {item.name}: {error}"
                     raise SpecError((Diagnostic("E406", message, step.place),)) from error
-                dimension = upstream.time_dimension
-                found.setdefault(upstream.name, {}).update(
-                    dict.fromkeys(known_label(upstream, dimension, k) if dimension else k for k in keys)
-                )
+                found.setdefault(upstream.name, {}).update(dict.fromkeys(known_key(upstream, k) for k in keys))
         return {name: tuple(keys) for name, keys in found.items()}
 
     def hidden(self, pipelines: Iterable[Pipeline]) -> frozenset[str]:

@@ -80,6 +80,7 @@ class Session:
 
     def run(self, options: RunOptions, observer: Observer) -> Outcome:
         """Bring partitions up to date."""
+        self.workspace.answers.calls = True
         jobs, notes = self._wanted(options)
         outcomes = drive(self.workspace, self._jobs, jobs, _drive_options(options), observer)
         code = worst(outcome.exit_code for outcome in outcomes)
@@ -120,7 +121,7 @@ class Session:
                 force_steps=options.force_steps,
             )
             keys, note = partition_keys(
-                pipeline, options.partitions if pipeline.partitions or len(pipelines) == 1 else (), now
+                self.workspace, pipeline, options.partitions if pipeline.partitions or len(pipelines) == 1 else (), now
             )
             found.append((selected, keys, note))
         return found
@@ -141,6 +142,7 @@ class Session:
         from mlorch.session.backfill import Backfill
 
         self.workspace.layout.check()
+        self.workspace.answers.calls = not options.dry_run
         return Backfill(self.workspace, self._jobs, options).run(observer)
 
     def status(self, names: Sequence[str]) -> list[PipelineStatus]:
@@ -166,7 +168,7 @@ class Session:
         """What is known of one step."""
         found = select_pipelines(self.workspace, (pipeline,))[0]
         step_ids(found, "STEP", (step,))
-        keys, _ = partition_keys(found, (partition,) if partition else (), self.workspace.clock.now())
+        keys, _ = partition_keys(self.workspace, found, (partition,) if partition else (), self.workspace.clock.now())
         selected = Selected(found, parameters(self.workspace, found, (), ""))
         context = self._jobs.context(selected, keys[0])
         plan = plan_of(context, consider_all(context, frozenset()))

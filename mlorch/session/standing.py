@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.engine.plan import consider_all, nothing_to_do
+from mlorch.lang.keys import time_label
 from mlorch.lang.partitions import closed
-from mlorch.model.errors import FileError, SpecError
+from mlorch.model.errors import FileError, NotReadyError, SpecError
 from mlorch.model.states import Action, RunState, StepState
 from mlorch.model.status import Health, PartitionHealth, PipelineStatus
 from mlorch.session.history import told
 from mlorch.session.jobs import Selected
-from mlorch.session.selection import parameters
+from mlorch.session.selection import all_keys, parameters
 
 if TYPE_CHECKING:
     from mlorch.engine.context import Context
@@ -107,7 +108,14 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
     except SpecError as error:
         return _row(pipeline, Health.FAILING, (error.message,), None, ())
     dimension = pipeline.time_dimension
-    keys = [window.label for window in closed(dimension, workspace.clock.now())] if dimension is not None else [""]
+    now = workspace.clock.now()
+    times = [window.label for window in closed(dimension, now)] if dimension is not None and dimension.start else []
+    if dimension is not None and not dimension.start:
+        times = sorted({time_label(pipeline.partitions, key) for key in workspace.partitions(pipeline.name)})
+    try:
+        keys = list(all_keys(workspace, pipeline, times)) if pipeline.partitions else [""]
+    except (SpecError, NotReadyError) as error:
+        return _row(pipeline, Health.NEVER_RAN, (error.message,), None, ())
     known = set(workspace.partitions(pipeline.name))
     rows: list[tuple[str, PartitionHealth]] = []
     reasons: list[str] = []
@@ -166,7 +174,7 @@ def _row(
         reasons,
         last,
         partitions,
-        pipeline.time_dimension is not None,
+        bool(pipeline.partitions),
         fresh_at,
         fresh_key,
         pipeline.file,

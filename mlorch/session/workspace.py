@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from mlorch.engine.fold import fold
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mlorch.model.history import PartitionState
-    from mlorch.model.spec import Pipeline, Project
+    from mlorch.model.spec import Pipeline, Project, ValueDimension
+    from mlorch.session.labels import Answers, Labels
 
 
 _T = TypeVar("_T")
@@ -45,6 +47,7 @@ class Workspace:
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
         self._states: dict[tuple[str, str], PartitionState] = {}
+        self._labels: Labels | None = None
 
     # Specs.
 
@@ -178,6 +181,24 @@ class Workspace:
     def partitions(self, pipeline: str) -> tuple[str, ...]:
         """Keys of the partitions that have state."""
         return self.layout.partitions(pipeline)
+
+    def labels(self, pipeline: Pipeline, dimension: ValueDimension) -> tuple[str, ...]:
+        """The labels of a dimension by value. Raises `SpecError` and `NotReadyError`, see `session.labels`."""
+        if dimension.values:
+            return dimension.values
+        if self._labels is None:
+            from mlorch.session.labels import Labels
+
+            self._labels = Labels(self.root, self.answers)
+        return self._labels.of(pipeline, dimension)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What commands of specs say: kept from their last call, unless this command may call them."""
+        from mlorch.session.labels import Answers
+
+        plain = {name: text for name, text in self.project.env if "${{" not in text}
+        return Answers(f"{self.layout.cache}/answers", self.root, os.environ | plain, self.clock)
 
 
 def meant(name: str, known: list[str]) -> str:

@@ -31,15 +31,14 @@ EXECUTORS: dict[str, str] = {"local": ""}
 """Names that `executor` may have; a further one is switched on by a row here."""
 
 DIMENSION: dict[str, str] = {
-    "values": "write one pipeline for each value",
-    "glob": "write one pipeline for each value",
-    "command": "write one pipeline for each value",
     "lookback": "run `mlorch backfill` over the last windows: it runs only what is stale",
 }
 """Keys of a dimension of `partitions`."""
 
-EVERY_CRON = "use `hour`, `day`, `week` or `month`"
-"""What to do instead of a cron line in `every`; "" once cron windows work."""
+TRIGGER: dict[str, str] = {
+    "model": "let its schedule train it, or a `command` trigger with the age of the model's file",
+}
+"""Keys of an item of `triggers`."""
 
 PROJECT: dict[str, str] = {
     "pools": "limit how many steps run at once by `-j`",

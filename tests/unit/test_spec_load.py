@@ -253,7 +253,7 @@ TABLES = [
     (not_yet.TOP, "deadline", "deadline: 2h\n", ""),
     (not_yet.STEP, "pool", "", "    pool: gpu\n"),
     (not_yet.STEP, "heartbeat", "", "    heartbeat: 5m\n"),
-    (not_yet.DIMENSION, "values", "partitions: {airport: {values: [EWR, 1.10]}}\n", ""),
+    (not_yet.DIMENSION, "lookback", "partitions: {day: {every: day, lookback: 3}}\n", ""),
 ]
 
 
