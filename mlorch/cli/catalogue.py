@@ -70,6 +70,7 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
         "Call",
         {
             "cron": Entry("scheduling_cron", "The one crontab line that a project needs."),
+            "github": Entry("scheduling_github", "A GitHub Actions workflow for the project."),
         },
     ),
     (
