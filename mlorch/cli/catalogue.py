@@ -47,6 +47,16 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
         },
     ),
     (
+        "Time",
+        {
+            "tick": Entry("scheduling", "Run all that is due now: for a crontab line."),
+            "next": Entry("scheduling", "Coming ticks, and what each makes due."),
+            "pause": Entry("scheduling", "No ticks of a pipeline for a while."),
+            "resume": Entry("scheduling", "Ticks of a pipeline count again."),
+            "mark": Entry("scheduling", "Let a partition count as done, or missing."),
+        },
+    ),
+    (
         "Look",
         {
             "status": Entry("looking", "Health, last run and partitions of each pipeline."),

@@ -17,7 +17,7 @@ from mlorch.model.dataclass import dataclass, field
 from mlorch.model.diagnostics import Diagnostic
 from mlorch.model.errors import SpecError
 from mlorch.model.spec import TimeDimension, Write
-from mlorch.model.states import StepState
+from mlorch.model.states import Reason, StepState
 from mlorch.model.times import parse_iso
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Context:
 
     `settled` are the steps whose result counts in this pass: fresh, or ended well in this run. Only they lend their
     values, metrics and outputs to others. `states` are this run's states for `steps.x.state`. `wanted_again` are steps whose
-    removed `temp` output a stale reader needs. `selected` are the steps that this run is about. `now` is seconds since the epoch.
+    removed `temp` output a stale reader needs. `selected` are the steps that this run is about, `made_stale` those that a tick or a person says
+    are to run again, and why. `now` is seconds since the epoch.
     """
 
     pipeline: Pipeline
@@ -79,6 +80,7 @@ class Context:
     states: dict[str, StepState] = field(default_factory=dict)
     wanted_again: set[str] = field(default_factory=set)
     selected: frozenset[str] = frozenset()
+    made_stale: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
     by_id: dict[str, Step] = field(default_factory=dict)
     _commands: dict[str, Command] = field(default_factory=dict)
     _outputs: dict[str, tuple[PlannedOutput, ...]] = field(default_factory=dict)

@@ -234,6 +234,21 @@ class CheckpointKept:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleNoted:
+    """A fact about when a pipeline is due; it stands in the journal of the pipeline's schedule, and belongs to no run.
+
+    `what` is one of the words of `engine.agenda`, which also says what `facts` hold; `key` is the partition that it is about.
+    """
+
+    TYPE: ClassVar[str] = "schedule_noted"
+    run_id: str
+    at: str
+    what: str
+    key: str = ""
+    facts: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """An event type that this version does not know."""
 
@@ -256,6 +271,7 @@ Event: TypeAlias = (
     | JournalRepaired
     | JournalCompacted
     | CheckpointKept
+    | ScheduleNoted
     | Unknown
 )
 
@@ -275,11 +291,12 @@ _CLASSES: dict[str, type[Any]] = {
         JournalRepaired,
         JournalCompacted,
         CheckpointKept,
+        ScheduleNoted,
     )
 }
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: cls.__match_args__ for cls in _CLASSES.values()}
 _ARTIFACT = Artifact.__match_args__
-_PAIRS = frozenset({"params", "unfinished"})
+_PAIRS = frozenset({"params", "unfinished", "facts"})
 _TUPLES = frozenset({"steps", "selection", "staging", "sound", "removed"})
 _NESTED = frozenset({"moves", "aside"})
 

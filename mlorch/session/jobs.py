@@ -11,6 +11,7 @@ from mlorch.engine.upstream import upstream_keys
 from mlorch.lang.expressions import ExpressionError
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import SpecError
+from mlorch.model.states import Reason, StepState
 from mlorch.runner.loop import Job
 from mlorch.runner.run import RunFacts
 from mlorch.session.selection import known_key, parameters, step_ids
@@ -22,7 +23,9 @@ from mlorch.world.machine import boot_id, host, start_ticks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mlorch.engine.agenda import Mark
     from mlorch.engine.graph import Graph
+    from mlorch.model.history import PartitionState, RunRecord
     from mlorch.model.spec import Pipeline
     from mlorch.session.workspace import Workspace
 
@@ -68,6 +71,7 @@ class Selected:
         until: Iterable[str] = (),
         force: bool = False,
         force_steps: Iterable[str] = (),
+        due: str = "",
     ) -> None:
         self.pipeline = pipeline
         self.params = params
@@ -82,6 +86,24 @@ class Selected:
         self.forced |= frozenset(step_ids(pipeline, "--force-step", force_steps))
         words = [*(f"--only {s}" for s in only), *(f"--from {s}" for s in start), *(f"--until {s}" for s in until)]
         self.words = (*words, *(["--force"] if force else []), *(f"--force-step {s}" for s in force_steps))
+        self.due = f"--due {due}" if due else ""
+        self.words += (self.due,) if due else ()
+
+    def made_stale(self, state: PartitionState, mark: Mark | None) -> dict[str, tuple[Reason, str]]:
+        """The steps that are to run again, but for what was done since: all of a partition marked as missing, those without inputs for a tick."""
+        if mark is not None and mark.state == "missing":
+            done = _done(run for run in state.runs if run.started_at >= mark.at)
+            why = (Reason.MARKED, f"marked as missing: {mark.reason}")
+            return {step.id: why for step in self.pipeline.steps if step.id not in done}
+        if not self.due:
+            return {}
+        done = _done(run for run in state.runs if self.due in run.selection)
+        roots = (step.id for step in self.pipeline.steps if not step.inputs and not self.graph.needs[step.id])
+        return {step: (Reason.DUE, "its tick came") for step in roots if step not in done}
+
+
+def _done(runs: Iterable[RunRecord]) -> frozenset[str]:
+    return frozenset(s.id for run in runs for s in run.steps.values() if s.state is StepState.SUCCEEDED)
 
 
 class Jobs:
@@ -96,10 +118,11 @@ class Jobs:
     def context(self, selected: Selected, key: str) -> Context:
         """What the decision about a partition sees now."""
         workspace = self._workspace
+        state = workspace.state(selected.pipeline.name, key)
         return Context(
             selected.pipeline,
             selected.graph,
-            workspace.state(selected.pipeline.name, key),
+            state,
             workspace.files,
             workspace,
             params=selected.params,
@@ -109,6 +132,7 @@ class Jobs:
             git=self._git,
             now=workspace.clock.now().timestamp(),
             selected=selected.steps,
+            made_stale=selected.made_stale(state, workspace.mark(selected.pipeline.name, key)),
         )
 
     def job(self, selected: Selected, key: str, after: tuple[Job, ...] = ()) -> Job:

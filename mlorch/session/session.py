@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from mlorch.engine.graph import graph_of
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
-from mlorch.model.errors import UsageError
+from mlorch.model.dataclass import replace
+from mlorch.model.errors import ExitCode, UsageError
 from mlorch.model.status import Graph, GraphNode
 from mlorch.session.contract import Outcome
 from mlorch.session.driving import DriveOptions, drive
@@ -28,6 +29,7 @@ from mlorch.session.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlorch.model.coming import AgendaNews, ComingTick
     from mlorch.model.diagnostics import Diagnostic, Place
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import Plan, StepPlan
@@ -85,6 +87,47 @@ class Session:
         outcomes = drive(self.workspace, self._jobs, jobs, _drive_options(options), observer)
         code = worst(outcome.exit_code for outcome in outcomes)
         return Outcome(code, tuple(outcome.run for outcome in outcomes), notes)
+
+    def tick(self, names: Sequence[str], options: RunOptions, observer: Observer) -> Outcome:
+        """What is due now of all pipelines, or of those selected. Wrong specs do not stop the others, but show in the exit code."""
+        from mlorch.session.ticking import Ticking
+
+        self.workspace.layout.check()
+        self.workspace.answers.calls = True
+        chosen = select_pipelines(self.workspace, names) if names else self.workspace.pipelines()
+        outcome = Ticking(self.workspace, self._jobs, chosen).run(observer, _drive_options(options))
+        if self.workspace.unsound:
+            outcome = replace(outcome, exit_code=worst((outcome.exit_code, int(ExitCode.SPEC))))
+        return outcome
+
+    def coming(
+        self, name: str, count: int | None, span: tuple[str, str] | None, outage: tuple[str, str] | None
+    ) -> list[ComingTick]:
+        """The ticks that come, of all pipelines or the selected ones; with `span` those of a replay."""
+        from mlorch.session import scheduling
+
+        chosen = select_pipelines(self.workspace, (name,)) if name else self.workspace.pipelines()
+        if span is not None:
+            return scheduling.simulate(self.workspace, chosen, span, outage)
+        return scheduling.coming(self.workspace, chosen, count or (10 if name else 1))
+
+    def pause(self, name: str, reason: str) -> AgendaNews:
+        """No ticks of a pipeline until `resume`."""
+        from mlorch.session import scheduling
+
+        return scheduling.pause(self.workspace, select_pipelines(self.workspace, (name,))[0], reason)
+
+    def resume(self, name: str, reason: str) -> AgendaNews:
+        """Ticks of a pipeline count again."""
+        from mlorch.session import scheduling
+
+        return scheduling.resume(self.workspace, select_pipelines(self.workspace, (name,))[0], reason)
+
+    def mark(self, name: str, partitions: Sequence[str], state: str, reason: str) -> AgendaNews:
+        """Partitions count as done or missing."""
+        from mlorch.session import scheduling
+
+        return scheduling.mark(self.workspace, select_pipelines(self.workspace, (name,))[0], partitions, state, reason)
 
     def _wanted(self, options: RunOptions) -> tuple[list[Job], tuple[str, ...]]:
         """The jobs of a `run`, upstream before downstream, and what mlorch chose by itself."""

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.lang.keys import time_label
 from mlorch.lang.partitions import closed
+from mlorch.lang.schedules import Ticks
 from mlorch.model.errors import FileError, NotReadyError, SpecError
 from mlorch.model.states import Action, RunState, StepState
 from mlorch.model.status import Health, PartitionHealth, PipelineStatus
+from mlorch.model.times import parse_iso
 from mlorch.session.history import told
 from mlorch.session.jobs import Selected
+from mlorch.session.scheduling import next_of
 from mlorch.session.selection import all_keys, parameters
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlorch.engine.agenda import Agenda, Mark
     from mlorch.engine.context import Context
+    from mlorch.model.coming import ComingTick
     from mlorch.model.history import PartitionState, RunRecord
     from mlorch.model.spec import Pipeline
     from mlorch.session.jobs import Jobs
@@ -24,12 +31,14 @@ if TYPE_CHECKING:
 _FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.LOST, RunState.CANCELLED)
 
 
-def standing(context: Context) -> tuple[PartitionHealth, str]:
-    """Where a partition stands, with the reason (a stable word and text) if it is not done."""
+def standing(context: Context, mark: Mark | None = None) -> tuple[PartitionHealth, str]:
+    """Where a partition stands, with the reason (a stable word and text) if it is not done. What a person said of it goes first."""
     state = context.state
     last = told(state.last_run) if state.last_run is not None else None
     if last is not None and last.state is RunState.RUNNING:
         return PartitionHealth.RUNNING, f"run {last.run_id}"
+    if mark is not None:
+        return PartitionHealth(mark.state), f"marked: {mark.reason}"
     if last is not None and last.state in _FAILED and not _healed(state):
         return PartitionHealth.FAILED, last.reason or last.state.value
     if not state.checkpoints:
@@ -74,7 +83,7 @@ class Standings:
 
     def own(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
         """Where one partition stands by itself."""
-        return standing(self._jobs.context(selected, key))
+        return standing(self._jobs.context(selected, key), self._workspace.mark(selected.pipeline.name, key))
 
     def with_upstream(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
         """As `own`; one that is done is stale while something that it reads is not done."""
@@ -122,11 +131,11 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
     last: RunRecord | None = None
     fresh_at = fresh_key = ""
     for key in keys:
-        if key not in known:
+        if key not in known and workspace.mark(pipeline.name, key) is None:
             rows.append((key, PartitionHealth.MISSING))
             continue
         context = jobs.context(selected, key)
-        health, reason = standing(context)
+        health, reason = standing(context, workspace.mark(pipeline.name, key))
         rows.append((key, health))
         run = context.state.last_run
         if run is not None and (last is None or run.started_at > last.started_at):
@@ -136,15 +145,9 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
         if health is PartitionHealth.DONE:
             fresh_key = key
             fresh_at = max((c.at for c in context.state.checkpoints.values()), default="")
-    seen = {health for _, health in rows}
-    if PartitionHealth.FAILED in seen:
-        overall = Health.FAILING
-    elif PartitionHealth.STALE in seen:
-        overall = Health.STALE
-    elif last is None and not any(found is PartitionHealth.DONE for _, found in rows):
-        overall = Health.NEVER_RAN
-    else:
-        overall = Health.OK
+    agenda = workspace.agendas.of(pipeline.name) if pipeline.schedule is not None or pipeline.triggers else None
+    overall, why = _overall(pipeline, agenda, now, {health for _, health in rows}, ran=last is not None)
+    reasons += [why] if why else []
     return _row(
         pipeline,
         overall,
@@ -153,7 +156,41 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
         tuple(rows),
         fresh_at,
         fresh_key,
+        next_of(workspace, pipeline, agenda) if agenda is not None else None,
     )
+
+
+def _overall(
+    pipeline: Pipeline, agenda: Agenda | None, now: datetime, seen: set[PartitionHealth], *, ran: bool
+) -> tuple[Health, str]:
+    """One word for a pipeline, and why if its partitions do not say it."""
+    if agenda is not None and agenda.paused is not None:
+        return Health.PAUSED, "paused" + (f": {agenda.paused}" if agenda.paused else "")
+    late = _late(pipeline, agenda, now) if agenda is not None else ""
+    if PartitionHealth.FAILED in seen:
+        return Health.FAILING, late
+    if late:
+        return Health.LATE, late
+    if PartitionHealth.STALE in seen:
+        return Health.STALE, ""
+    return (Health.OK if ran or PartitionHealth.DONE in seen else Health.NEVER_RAN), ""
+
+
+def _late(pipeline: Pipeline, agenda: Agenda, now: datetime) -> str:
+    """Why a pipeline is late: something was due longer ago than its `deadline` and is not done, or nobody ticked; "" if it is not."""
+    if pipeline.deadline is None:
+        return ""
+    for key, pending in agenda.pending.items():
+        if (now - parse_iso(pending.due_at)).total_seconds() > pipeline.deadline and pending.why == "schedule":
+            return (
+                f"{key}: ".lstrip(": ")
+                + f"due since {pending.due_at[:16]}Z, and not done ({pending.ended or 'not tried'})"
+            )
+    if agenda.seen and pipeline.schedule is not None:
+        first = next(Ticks(pipeline.schedule).between(parse_iso(agenda.tick), now), None)
+        if first is not None and (now - first).total_seconds() > pipeline.deadline:
+            return f"the tick of {first.isoformat()[:16]}Z was not seen: is `mlorch tick` called?"
+    return ""
 
 
 def _row(
@@ -164,6 +201,7 @@ def _row(
     partitions: tuple[tuple[str, PartitionHealth], ...],
     fresh_at: str = "",
     fresh_key: str = "",
+    coming: ComingTick | None = None,
 ) -> PipelineStatus:
     owner = pipeline.owner.email or pipeline.owner.name
     return PipelineStatus(
@@ -178,4 +216,5 @@ def _row(
         fresh_at,
         fresh_key,
         pipeline.file,
+        coming,
     )

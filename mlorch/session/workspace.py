@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mlorch.engine.fold import fold
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import FileError, SpecError, UsageError
+from mlorch.model.states import RunState
 from mlorch.world.clock import SystemClock, parse_now
 from mlorch.world.files import ProjectFiles
 from mlorch.world.journal import FileJournal
@@ -19,8 +20,10 @@ from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, rea
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mlorch.engine.agenda import Mark
     from mlorch.model.history import PartitionState
     from mlorch.model.spec import Pipeline, Project, ValueDimension
+    from mlorch.session.agendas import Agendas
     from mlorch.session.labels import Answers, Labels
 
 
@@ -48,6 +51,7 @@ class Workspace:
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
         self._states: dict[tuple[str, str], PartitionState] = {}
         self._labels: Labels | None = None
+        self._scheduled: dict[str, bool] = {}
 
     # Specs.
 
@@ -191,6 +195,25 @@ class Workspace:
 
             self._labels = Labels(self.root, self.answers)
         return self._labels.of(pipeline, dimension)
+
+    @cached_property
+    def agendas(self) -> Agendas:
+        """What is remembered of schedules."""
+        from mlorch.session.agendas import Agendas
+
+        return Agendas(self.layout, self.clock, allow_network=self.project.allow_network_state)
+
+    def mark(self, pipeline: str, key: str) -> Mark | None:
+        """What a person said of a partition, as long as no run of it has succeeded since."""
+        if pipeline not in self._scheduled:
+            self._scheduled[pipeline] = os.path.exists(self.layout.journal("@schedule", pipeline))
+        if not self._scheduled[pipeline]:  # the usual case must not load what only schedules need
+            return None
+        mark = self.agendas.of(pipeline).marks.get(key)
+        last = self.state(pipeline, key).last_run if mark is not None else None
+        if mark is not None and last is not None and last.started_at >= mark.at and last.state is RunState.SUCCEEDED:
+            return None
+        return mark
 
     @cached_property
     def answers(self) -> Answers:
