@@ -12,7 +12,6 @@ from mlorch.lang.expressions import ExpressionError
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import SpecError
 from mlorch.runner.loop import Job
-from mlorch.runner.run import RunFacts
 from mlorch.session.selection import known_label, parameters, step_ids
 from mlorch.world import git, secrets
 from mlorch.world.journal import FileJournal
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from mlorch.engine.graph import Graph
     from mlorch.model.spec import Pipeline
+    from mlorch.runner.run import RunFacts
     from mlorch.session.workspace import Workspace
 
 
@@ -132,6 +132,8 @@ class Jobs:
         )
 
     def _facts(self, selected: Selected) -> RunFacts:
+        from mlorch.runner.run import RunFacts
+
         pid = os.getpid()
         spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")
         commit = str(self._git["commit"])
