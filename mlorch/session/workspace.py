@@ -17,12 +17,21 @@ from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, rea
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from mlorch.model.history import PartitionState
     from mlorch.model.spec import Pipeline, Project
 
 
 _T = TypeVar("_T")
+
+
+def given_time(text: str) -> datetime:
+    """The time that `--now` or `MLORCH_NOW` names. Raises `UsageError` when it is none."""
+    try:
+        return parse_now(text)
+    except ValueError as error:
+        raise UsageError(f"--now: {error}") from None
 
 
 class Workspace:
@@ -33,7 +42,7 @@ class Workspace:
 
     def __init__(self, start: str, explicit: str, now: str = "") -> None:
         self.root = find_project(start, explicit or None)
-        self.clock = SystemClock(parse_now(now) if now else None)
+        self.clock = SystemClock(given_time(now) if now else None)
         self.warnings: list[Diagnostic] = []
         self.texts: dict[str, bytes] = {}
         self.project = self._load_project()
@@ -56,7 +65,9 @@ class Workspace:
             return Project()
         from mlorch.spec.load import load_project
 
-        loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE)
+        # Where the state folder is unless the file says otherwise: that is known only when it has been read.
+        memory = FileMemory(f"{self.root}/{Project().state}/cache/specs")
+        loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE, memory)
         return self._accept(loaded.value, loaded.diagnostics)
 
     def _read(self, file: str) -> bytes:
