@@ -95,16 +95,6 @@ class Prefix:
     def events(self, at: str) -> Iterator[ev.Event]:
         """What folds to the same checkpoints, unfinished and removed."""
         state = self._state
-        yield ev.JournalCompacted(
-            self._last,
-            at,
-            state.events,
-            self._runs,
-            len(state.checkpoints),
-            tuple(state.unfinished.items()),
-            tuple(sorted(state.removed)),
-            state.doubt,
-        )
         for found in state.checkpoints.values():
             yield ev.CheckpointKept(
                 found.run_id,
@@ -120,3 +110,13 @@ class Prefix:
                 found.peak_rss_bytes,
                 found.how,
             )
+        # Last: without this line, which says what of them may not be believed, a repair believes none of them.
+        yield ev.JournalCompacted(
+            self._last,
+            at,
+            state.events,
+            self._runs,
+            tuple(state.unfinished.items()),
+            tuple(sorted(state.removed)),
+            state.doubt,
+        )

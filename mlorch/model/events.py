@@ -197,10 +197,10 @@ class JournalRepaired:
 
 @dataclass(frozen=True, slots=True)
 class JournalCompacted:
-    """The first line of a journal whose beginning was given up: `events` of `runs` that are over.
+    """Closes the beginning of a journal that was given up: `events` of `runs` that are over.
 
-    What they added up to follows in `checkpoints` lines of `CheckpointKept` and stands here: `unfinished`, `removed` and
-    `doubt` as in `PartitionState`. `run_id` is the last run that was given up.
+    What they added up to stands before it, in lines of `CheckpointKept`, and here: `unfinished`, `removed`
+    and `doubt` as in `PartitionState`. `run_id` is the last run that was given up.
     """
 
     TYPE: ClassVar[str] = "journal_compacted"
@@ -208,7 +208,6 @@ class JournalCompacted:
     at: str
     events: int
     runs: int
-    checkpoints: int
     unfinished: Pairs = ()
     removed: tuple[str, ...] = ()
     doubt: bool = False
