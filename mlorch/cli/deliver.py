@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlorch.model.errors import ExitCode
 from mlorch.session.options import DEFAULT_ONLY
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options
             if row["run_id"] is None:
                 _idle_line(terminal, row)
         _summary(terminal, [row for row in rows if row["run_id"] is not None])
+    else:
+        _complain(terminal, rows, outcome.exit_code)
     if terminal.github:
         from mlorch.views.github import summary
 
@@ -153,9 +156,19 @@ def _idle_line(terminal: Terminal, row: Row) -> None:
     from mlorch.views.plain import run_line
 
     line = run_line(row)
-    if terminal.table:
+    if terminal.table and row["state"] == "succeeded":
         line = f"\x1b[32m✓\x1b[0m {line}" if terminal.options.color else f"✓ {line}"
     terminal.say(line)
+
+
+def _complain(terminal: Terminal, rows: Sequence[Row], exit_code: int) -> None:
+    """`-q`: of the runs that did not reach their end, and have no failed step to show, a line each on stderr."""
+    from mlorch.views.plain import run_line
+
+    for row in rows:
+        busy = row["state"] == "skipped" and exit_code == ExitCode.BUSY
+        if busy or row["state"] not in ("succeeded", "failed", "skipped"):
+            terminal.warn(run_line(row))
 
 
 def _summary(terminal: Terminal, rows: Sequence[Row]) -> None:

@@ -166,10 +166,8 @@ def now(terminal: Terminal) -> datetime:
     """The time that ages go by: `--now`, or the real one."""
     from datetime import UTC, datetime
 
+    from mlorch.session.workspace import given_time
+
     if not terminal.options.now:
         return datetime.now(UTC)
-    try:
-        found = datetime.fromisoformat(terminal.options.now)
-    except ValueError:
-        raise UsageError(f"--now {terminal.options.now}: this is no time in ISO 8601") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return given_time(terminal.options.now)

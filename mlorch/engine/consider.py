@@ -49,7 +49,7 @@ def consider(context: Context, step: Step, *, forced: bool = False) -> Considere
                 return Considered(Action.SKIP, found.reason, "it asked to be skipped before", StepState.SKIPPED, found)
             return Considered(Action.REUSE, found.reason, found.detail, StepState.CACHED, found)
         case Verdict.STALE:
-            return Considered(Action.RUN, found.reason, found.detail, None, found)
+            return _removed(context, step) or Considered(Action.RUN, found.reason, found.detail, None, found)
         case Verdict.UNKNOWN:
             return Considered(Action.UNKNOWN, found.reason, found.detail, None, found)
 
@@ -123,4 +123,16 @@ def _unselected(context: Context, step: Step) -> Considered | None:
         if need not in context.selected and need not in context.settled:
             detail = f"needs {need}, which is not selected and has no result: run it first"
             return Considered(Action.SKIP, Reason.INPUT_MISSING, detail, StepState.NOT_READY)
+    return None
+
+
+def _removed(context: Context, step: Step) -> Considered | None:
+    """`temp` outputs that were removed come back only if the steps that write them are selected as well."""
+    for need in context.graph.needs[step.id]:
+        if need in context.selected:
+            continue
+        for output in context.outputs(context.by_id[need]):
+            if output.path in context.state.removed:
+                detail = f"{output.path} was temporary and is removed: select {need} as well, which writes it"
+                return Considered(Action.SKIP, Reason.INPUT_MISSING, detail, StepState.NOT_READY)
     return None

@@ -67,12 +67,6 @@ class NotReadyError(MlorchError):
     exit_code = ExitCode.NOT_READY
 
 
-class BusyError(MlorchError):
-    """A lock is held by somebody else, and the caller did not want to wait (any longer)."""
-
-    exit_code = ExitCode.BUSY
-
-
 class StateError(MlorchError):
     """State cannot be read or written: the owner of the disk must act."""
 

@@ -537,9 +537,11 @@ class Run:
     def _why(self, state: RunState) -> str:
         if state is RunState.SUCCEEDED:
             return ""
-        for step in self.record.steps.values():
-            if step.state.bad or step.state is StepState.NOT_READY:
-                return f"{step.id}: {step.detail}" if step.detail else step.id
+        steps = self.record.steps.values()
+        bad = (step for step in steps if step.state.bad)
+        waits = (step for step in steps if step.state is StepState.NOT_READY)
+        for step in (*bad, *waits):
+            return f"{step.id}: {step.detail}" if step.detail else step.id
         return {"timeout": "the run timed out", "cancel": "cancelled"}.get(self.stopped, "")
 
     def _append(self, *events: ev.Event) -> None:
@@ -551,6 +553,8 @@ class Run:
     def _apply(self, event: ev.Event) -> None:
         apply(self.context.state, event)
         step_id = getattr(event, "step", None)
+        if isinstance(event, ev.OutputRemoved):
+            return  # nothing that the step did: it ended before
         if step_id is not None and step_id in self.record.steps:
             self._tell(self.record.steps[step_id])
         elif isinstance(event, ev.StepsReused):

@@ -68,14 +68,19 @@ class Backfill:
         keys = [window.label for window in closed(dimension, now)]
         if options.first or options.last:
             first = (
-                known_label(pipeline, dimension, options.first)
+                known_label(pipeline, dimension, options.first, "--from")
                 if options.first
                 else (keys[0] if keys else dimension.start)
             )
-            last = known_label(pipeline, dimension, options.last) if options.last else (keys[-1] if keys else first)
-            wanted = [window.label for window in windows(dimension, first, last)]
-            if not wanted:
-                raise UsageError(f"--from {first} comes after --to {last}")
+            last = (
+                known_label(pipeline, dimension, options.last, "--to")
+                if options.last
+                else (keys[-1] if keys else first)
+            )
+            try:
+                wanted = [window.label for window in windows(dimension, first, last)]
+            except ValueError as error:
+                raise UsageError(f"--from {first} comes after --to {last}") from error
             there = set(keys)
             keys = [key for key in wanted if key in there]
         if options.newest is not None:

@@ -38,13 +38,12 @@ class DriveOptions:
 class Signals:
     """While it is entered, SIGINT, SIGTERM and SIGHUP call `stop` with their number instead of ending the process.
 
-    `CANCEL` calls it with 0. A signal that was ignored from outside (`nohup`) stays so. `received` is the last one.
+    `CANCEL` calls it with 0. A signal that was ignored from outside (`nohup`) stays so.
     """
 
     def __init__(self, stop: Callable[[int], None]) -> None:
         self._stop = stop
         self._before: dict[int, Any] = {}
-        self.received = 0
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
@@ -61,7 +60,6 @@ class Signals:
         self._stop(0)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self.received = number
         self._stop(number)
 
 

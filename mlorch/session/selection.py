@@ -136,15 +136,16 @@ def partition_keys(pipeline: Pipeline, wanted: Iterable[str], now: datetime) -> 
     return tuple(dict.fromkeys(closed_label(pipeline, dimension, label, now) for label in wanted)), ""
 
 
-def known_label(pipeline: Pipeline, dimension: TimeDimension, label: str) -> str:
-    """The label, in its canonical form. Raises `UsageError` if it is none of this pipeline's."""
+def known_label(pipeline: Pipeline, dimension: TimeDimension, label: str, option: str = "-p") -> str:
+    """The label, in its canonical form; `option` named it. Raises `UsageError` if it is none of this pipeline's."""
     try:
         window = parse_label(dimension, label)
     except ValueError as error:
-        raise UsageError(f"-p {label} is no partition of {pipeline.name}: {error}") from error
+        raise UsageError(f"{option} {label} is no partition of {pipeline.name}: {error}") from error
     if not within(dimension, window):
         raise UsageError(
-            f"-p {label} is no partition of {pipeline.name}, which has {dimension.start or '…'} to {dimension.end or 'now'}"
+            f"{option} {label} is no partition of {pipeline.name}, "
+            f"which has {dimension.start or '…'} to {dimension.end or 'now'}"
         )
     return window.label
 
@@ -221,7 +222,9 @@ def _params_file(file: str) -> dict[str, Any]:
     try:
         data = read_file(file)
     except FileError as error:
-        raise SpecError((Diagnostic("E413", f"--params-file: {error.message}", None, error.hint),)) from error
+        raise SpecError(
+            (Diagnostic("E413", f"--params-file: {error.message}", None, "give a YAML or JSON file"),)
+        ) from error
     if file.endswith(".json"):
         try:
             found = json.loads(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from mlorch.engine.graph import graph_of
@@ -12,7 +11,7 @@ from mlorch.engine.plan import consider_all, plan_of
 from mlorch.model.errors import UsageError
 from mlorch.model.status import Graph, GraphNode
 from mlorch.session.contract import Outcome
-from mlorch.session.driving import DriveOptions, drive
+from mlorch.session.driving import CANCEL, DriveOptions, drive
 from mlorch.session.history import History, alive
 from mlorch.session.jobs import Jobs, Selected
 from mlorch.session.selection import (
@@ -53,7 +52,7 @@ class Session:
     """A project that was found; its specs are read when they are first needed.
 
     Every method may raise a `MlorchError`: `UsageError` for an unknown pipeline, step, partition or run, `SpecError` for
-    wrong specs or parameters, `StateError`, `NotReadyError`, `BusyError`.
+    wrong specs or parameters, `StateError`, `NotReadyError`.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -129,12 +128,9 @@ class Session:
 
     def plan(self, options: RunOptions) -> list[Plan]:
         """What `run` would do."""
-        plans = []
-        for selected, keys, _ in self._selected(options):
-            for key in keys:
-                context = self._jobs.context(selected, key)
-                plans.append(plan_of(context, consider_all(context, selected.forced)))
-        return plans
+        from mlorch.session.planning import plans_of
+
+        return plans_of(self._wanted(options)[0])
 
     def backfill(self, options: BackfillOptions, observer: BackfillObserver) -> BackfillOutcome:
         """Many partitions of one pipeline."""
@@ -182,7 +178,7 @@ class Session:
         """End a run from another shell. Raises `UsageError` when it is over."""
         if run.finished_at or not alive(run):
             raise UsageError(f"run {run.run_id} is over: {run.state.value}")
-        os.kill(run.pid, signal.SIGTERM)
+        os.kill(run.pid, CANCEL)
         return f"told run {run.run_id} (pid {run.pid}) to end its steps and stop"
 
 
