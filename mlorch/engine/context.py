@@ -194,8 +194,15 @@ class Context:
         command = self.command(step)
         if command.mentions_output(name) or (name == METRICS and "MLORCH_METRICS" in text):
             return Write.STAGE
-        words = {word.rstrip("/") for word in command.words}
-        return Write.IN_PLACE if path in words else Write.STAGE
+        return Write.IN_PLACE if path in map(self._plain_path, command.words) else Write.STAGE
+
+    def _plain_path(self, word: str) -> str:
+        """A word of a command as the path that it may be: evaluated as far as paths of outputs are, without a closing `/`."""
+        try:
+            text = render(word, self.path_scope()) if has_expression(word) else word
+        except ExpressionError:  # it holds what no output's path can: it is none
+            return ""
+        return text.rstrip("/").removeprefix("./")
 
     def path(self, step: Step, template: str, scope: Mapping[str, object]) -> str:
         """A path of a step, evaluated and held to the project. Raises `SpecError`."""
