@@ -131,7 +131,7 @@ def test_a_repaired_journal_never_says_done_of_what_was_not(events: tuple[ev.Eve
         assert not look(str(path)).survey.damages
         if spoiled != b"".join(lines):
             assert found[0].mended
-            assert list(path.parent.glob("*.damaged-*"))[0].read_bytes() == spoiled
+            assert next(path.parent.glob("*.damaged-*")).read_bytes() == spoiled
             # Recovery undoes or finishes only what nobody can have done since.
             for run in after.runs[:-1]:
                 assert run.state != "running"

@@ -26,9 +26,10 @@ def judged(path: Path, data: bytes) -> tuple[list[int | str], Survey]:
     """The numbers of good lines, and what stands between them."""
     path.write_bytes(data)
     survey = Survey()
-    found: list[int | str] = []
-    for item in believed(str(path), survey):
-        found.append(item.number if isinstance(item, Good) else f"line {item.line}: {item.bad} bad, {item.lost} lost")
+    found: list[int | str] = [
+        item.number if isinstance(item, Good) else f"line {item.line}: {item.bad} bad, {item.lost} lost"
+        for item in believed(str(path), survey)
+    ]
     return found, survey
 
 
