@@ -86,15 +86,17 @@ def _by_manifest(context: Context, step: Step, checkpoint: Checkpoint, manifest:
         return Assessment(Verdict.FRESH, Reason.UNCHANGED, "cache: always")
     paths = {artifact.path for artifact in checkpoint.outputs}
     declared = {output.path for output in context.outputs(step)}
-    for artifact in checkpoint.outputs:
-        if artifact.path in context.state.removed or artifact.path not in declared or files.same(artifact):
-            continue
-        if not files.exists(artifact.path):
-            return Assessment(Verdict.STALE, Reason.OUTPUT_MISSING, f"{artifact.path} is missing")
-        return Assessment(Verdict.STALE, Reason.OUTPUT_CHANGED, f"{artifact.path} was changed since the step wrote it")
-    for path in sorted(declared - paths) if checkpoint.how != SKIPPED else ():
+    other = [
+        artifact.path
+        for artifact in checkpoint.outputs
+        if artifact.path not in context.state.removed and artifact.path in declared and not files.same(artifact)
+    ]
+    # What is missing is told before what was changed.
+    for path in (*other, *sorted(declared - paths)) if checkpoint.how != SKIPPED else ():
         if not files.exists(path):
             return Assessment(Verdict.STALE, Reason.OUTPUT_MISSING, f"{path} is missing")
+    if other:
+        return Assessment(Verdict.STALE, Reason.OUTPUT_CHANGED, f"{other[0]} was changed since the step wrote it")
     changes = difference(checkpoint.manifest, manifest)
     if changes:
         reason, first = changes[0]

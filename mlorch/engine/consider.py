@@ -49,7 +49,7 @@ def consider(context: Context, step: Step, *, forced: bool = False) -> Considere
                 return Considered(Action.SKIP, found.reason, "it asked to be skipped before", StepState.SKIPPED, found)
             return Considered(Action.REUSE, found.reason, found.detail, StepState.CACHED, found)
         case Verdict.STALE:
-            return _removed(context, step) or Considered(Action.RUN, found.reason, found.detail, None, found)
+            return _gone(context, step) or Considered(Action.RUN, found.reason, found.detail, None, found)
         case Verdict.UNKNOWN:
             return Considered(Action.UNKNOWN, found.reason, found.detail, None, found)
 
@@ -126,13 +126,13 @@ def _unselected(context: Context, step: Step) -> Considered | None:
     return None
 
 
-def _removed(context: Context, step: Step) -> Considered | None:
-    """`temp` outputs that were removed come back only if the steps that write them are selected as well."""
+def _gone(context: Context, step: Step) -> Considered | None:
+    """What a step that is to run would not find: an output, `temp` or not, that nothing brings about in this run."""
     for need in context.graph.needs[step.id]:
-        if need in context.selected:
-            continue
-        for output in context.outputs(context.by_id[need]):
-            if output.path in context.state.removed:
-                detail = f"{output.path} was temporary and is removed: select {need} as well, which writes it"
+        checkpoint = context.state.checkpoints.get(need) if need not in context.selected else None
+        for artifact in checkpoint.outputs if checkpoint is not None else ():
+            if not context.files.exists(artifact.path):
+                why = "was temporary and is removed" if artifact.path in context.state.removed else "is missing"
+                detail = f"{artifact.path} {why}: select {need} as well, which writes it"
                 return Considered(Action.SKIP, Reason.INPUT_MISSING, detail, StepState.NOT_READY)
     return None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlorch.lang.partitions import Window
     from mlorch.lang.references import Names
     from mlorch.model.history import PartitionState
-    from mlorch.model.manifest import Checkpoint
+    from mlorch.model.manifest import Artifact, Checkpoint
     from mlorch.model.ports import Catalog, Files
     from mlorch.model.spec import Input, Pipeline, Step
 
@@ -293,7 +293,8 @@ class Context:
             checkpoint = self.result(writer)
             for written in checkpoint.outputs if checkpoint else ():
                 if written.path == path:
-                    return written.digest
+                    digest = self.digest_of(writer, written)
+                    return "" if digest is not None and item.track.value == "none" else digest
         if item.track.value == "none":
             return "" if self.files.exists(path) else None
         if item.track.value == "mtime":
@@ -338,6 +339,16 @@ class Context:
                 return None
             return self.state.checkpoints.get(step.id)
         raise NotKnownYet(step.id)
+
+    def digest_of(self, writer: Step, artifact: Artifact) -> str | None:
+        """What stands for the content of an output; None if it is missing.
+
+        A step outside the selection is not looked after by this run: there it is what stands on disk that counts.
+        """
+        if writer.id in self.selected or artifact.path in self.state.removed:
+            return artifact.digest
+        found = self.files.look(artifact.path, artifact)
+        return found.digest if found is not None else None
 
     def age_of(self, at: str) -> float:
         """Seconds since an ISO time of a record."""

@@ -165,7 +165,7 @@ def _need_facts(context: Context, need: str) -> Iterator[Fact]:
         yield Fact("upstream", need, state.value if state is not None else GONE)
     elif checkpoint.outputs:
         for artifact in checkpoint.outputs:
-            yield Fact("input", artifact.path, artifact.digest)
+            yield Fact("input", artifact.path, context.digest_of(context.by_id[need], artifact) or GONE)
     else:
         yield Fact("upstream", need, f"{checkpoint.run_id}/{checkpoint.attempt}")
 
@@ -181,7 +181,7 @@ def _reference_facts(context: Context, name: tuple[str, ...]) -> Iterator[Fact]:
     if what == "outputs":
         for artifact in checkpoint.outputs if checkpoint else ():
             if len(name) == 3 or artifact.name == name[3]:
-                yield Fact("input", artifact.path, artifact.digest)
+                yield Fact("input", artifact.path, context.digest_of(needed, artifact) or GONE)
     elif what in ("values", METRICS):
         given = json.loads((checkpoint.values if what == "values" else checkpoint.metrics) if checkpoint else "{}")
         value: object = given
