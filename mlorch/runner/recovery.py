@@ -15,7 +15,7 @@ from mlorch.runner.commit import artifacts
 from mlorch.runner.ports import ORPHAN_GRACE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mlorch.engine.context import PlannedOutput
     from mlorch.model.attempt import AttemptDone
@@ -61,9 +61,12 @@ class Adoptable:
         started = self.done.started_at
         return changed is not None and bool(started) and changed >= parse_iso(started).timestamp()
 
-    def discard(self, files: Files) -> None:
-        """It does not count after all: former outputs stand as they were."""
+    def discard(self, files: Files, others: Iterable[Adoptable] = ()) -> None:
+        """It does not count after all: former outputs stand as they were. `others` still need their staging folders."""
         restore(files, self.record.staging, self.record.aside)
+        kept = {folder_of(place) for other in others if other is not self for place in other.record.staging}
+        for folder in sorted(set(map(folder_of, self.record.staging)) - kept):
+            files.remove(folder)
 
 
 def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports) -> dict[str, Adoptable]:

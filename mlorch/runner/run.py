@@ -200,7 +200,7 @@ class Run:
             or old.record.fingerprint != _digest(considered)
             or old.places(self.context.files, self.context.outputs(step)) is None
         ):
-            old.discard(self.context.files)
+            old.discard(self.context.files, self.adoptable.values())
             del self.adoptable[step.id]
         known = self.context.state
         # Where lines of the journal were lost, a step that was never done may have been started all the same.

@@ -29,7 +29,8 @@ def standing(context: Context) -> tuple[PartitionHealth, str]:
     last = told(state.last_run) if state.last_run is not None else None
     if last is not None and last.state is RunState.RUNNING:
         return PartitionHealth.RUNNING, f"run {last.run_id}"
-    if last is not None and last.state in _FAILED and not _healed(state):
+    # One without an end was cut off: even if all is done, the next run has to clear up behind it.
+    if last is not None and last.state in _FAILED and not (last.finished_at and _healed(state)):
         return PartitionHealth.FAILED, last.reason or last.state.value
     if not state.checkpoints:
         return PartitionHealth.MISSING, "never_done"
