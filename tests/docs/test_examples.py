@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from mlorch.cli.catalogue import COMMANDS
 from mlorch.cli.validate import validate
 
 ROOT = Path(__file__).parents[2]
@@ -191,3 +193,42 @@ def test_links_lead_somewhere(page: Path) -> None:
         there = (page.parent / path).resolve() if path else page
         assert there.exists(), f"{page.name} links to {target}"
         assert not anchor or anchor in anchors(there), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_are_there(page: Path) -> None:
+    named = re.findall(r"`((?:tests|mlorch|docs|schemas|benchmarks)/[\w./-]+)`", page.read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_the_picture_of_the_rooms_is_the_one_that_the_code_is_held_to() -> None:
+    arrows = runpy.run_path(str(ROOT / "tests" / "architecture" / "test_rooms.py"))["ARROWS"]
+    table = (
+        (ROOT / "docs" / "architecture.md")
+        .read_text("utf-8")
+        .partition("| room | may import |")[2]
+        .partition("\n\n")[0]
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines()[2:]]
+    drawn = {room.strip("`"): set(re.findall(r"`(\w+)`", may)) for room, may in rows}
+    assert drawn == {room: set(may) for room, may in arrows.items() if not room.startswith("__")}
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = {
+        name for page in PAGES for name in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE)
+    }
+    assert named <= targets
+    assert {"demo", "test"} <= named
+
+
+def test_every_command_that_is_named_exists() -> None:
+    later = {"tick"}  # named as what is not there
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"(?:`|\$ |&& |bin/|^)mlorch ([a-z]+)", page.read_text("utf-8"), re.MULTILINE)
+    }
+    assert named - COMMANDS.keys() <= later
+    assert not later & COMMANDS.keys(), "it is there now: say so"
