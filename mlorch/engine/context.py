@@ -7,7 +7,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlorch.engine.upstream import upstream_files, upstream_keys
+from mlorch.engine.upstream import Reader, upstream_files, upstream_keys
 from mlorch.lang.commands import parse_command
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, has_expression, render, value_of
 from mlorch.lang.globs import is_glob
@@ -119,6 +119,10 @@ class Context:
             if isinstance(dimension, TimeDimension):
                 return parse_label(dimension, label)
         return None
+
+    def reader(self, step: Step) -> Reader:
+        """The step, as one that reads other partitions."""
+        return Reader(self.pipeline.name, step.id, self.own_window())
 
     def partition(self) -> Mapping[str, object]:
         """What expressions see as `partition`."""
@@ -317,12 +321,12 @@ class Context:
         if upstream is None:
             raise self.wrong(step, "E405", f"step {step.id} reads the pipeline {source.pipeline}, which does not exist")
         try:
-            keys = upstream_keys(source, upstream, self.own_window(), self.path_scope(), self.catalog)
+            keys = upstream_keys(source, upstream, self.reader(step), self.path_scope(), self.catalog)
         except ExpressionError as error:
             raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint) from error
         except ValueError as error:
             raise self.wrong(step, "E406", f"step {step.id}, input {item.name}: {error}") from error
-        found = upstream_files(source, upstream, keys, self.catalog, self.files)
+        found = upstream_files(source, upstream, keys, self.catalog, self.files, self.pipeline.name)
         paths = [artifact.path for artifact in found.artifacts]
         value: object = paths if found.is_list else (paths[0] if paths else None)
         tracked = tuple((artifact.path, artifact.digest) for artifact in found.artifacts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlorch.lang.expressions import render
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mlorch.model.ports import Catalog, Files
     from mlorch.model.spec import Pipeline, UpstreamInput
 
+_INSTANT = timedelta(microseconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamFiles:
@@ -30,6 +33,20 @@ class UpstreamFiles:
     artifacts: tuple[Artifact, ...]
     missing: tuple[str, ...]
     is_list: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: a step of a pipeline, in a window (None if that pipeline has no time dimension)."""
+
+    pipeline: str
+    step: str
+    window: Window | None
+
+    def of_itself(self, source: UpstreamInput, upstream: Pipeline) -> bool:
+        """Whether the step reads what it writes itself: then its own window is not among what it can read."""
+        found = find_output(upstream, source.output)
+        return upstream.name == self.pipeline and found is not None and found[0] == self.step
 
 
 def find_output(pipeline: Pipeline, name: str) -> tuple[str, str] | None:
@@ -47,14 +64,15 @@ def find_output(pipeline: Pipeline, name: str) -> tuple[str, str] | None:
 def upstream_keys(
     source: UpstreamInput,
     upstream: Pipeline,
-    own: Window | None,
+    reader: Reader,
     scope: Mapping[str, object],
     catalog: Catalog,
 ) -> tuple[str, ...]:
-    """The keys that `source` reads. `own` is the consumer's window, None if it has no time dimension.
+    """The keys that `source` reads.
 
     Raises `ValueError` when the two pipelines' partitions do not fit each other, and what `render` raises.
     """
+    own = reader.window
     dimension = upstream.time_dimension
     if dimension is None:
         return ("",)
@@ -69,26 +87,36 @@ def upstream_keys(
             return (parse_label(dimension, own.label).label,)
         case Span.RANGE:
             first, last = render(source.first, scope), render(source.last, scope)
-            return tuple(window.label for window in windows(dimension, first, last))
+            return tuple(w.label for w in windows(dimension, first, last) if not _too_early(dimension, w))
         case Span.LAST:
-            newest = (
-                window_at(dimension, own.start)
-                if own is not None
-                else _newest_done(source, upstream, dimension, catalog)
-            )
+            if own is None:
+                newest = _newest_done(source, upstream, dimension, catalog)
+            else:
+                # By its end: a week that reads days ends with its Sunday.
+                newest = window_at(dimension, own.end - _INSTANT)
+                if reader.of_itself(source, upstream):
+                    newest = previous_window(dimension, newest)
             return () if newest is None else _back(dimension, newest, source.count)
         case Span.ALL:
             newest = _newest_done(source, upstream, dimension, catalog)
+            if own is not None and upstream.name == reader.pipeline:
+                # What comes later must not make this window stale.
+                newest = previous_window(dimension, own) if reader.of_itself(source, upstream) else own
             if newest is None:
                 return ()
-            first = dimension.start or _oldest_done(upstream, dimension, catalog).label
+            if _too_early(dimension, newest):
+                return ()
+            first = dimension.start or _oldest_done(upstream, dimension, catalog, newest).label
             return tuple(window.label for window in windows(dimension, first, newest.label))
 
 
 def upstream_files(
-    source: UpstreamInput, upstream: Pipeline, keys: tuple[str, ...], catalog: Catalog, files: Files
+    source: UpstreamInput, upstream: Pipeline, keys: tuple[str, ...], catalog: Catalog, files: Files, reader: str
 ) -> UpstreamFiles:
-    """The artifacts of `keys`, and what is missing of them."""
+    """The artifacts of `keys`, and what is missing of them.
+
+    No keys at all are a missing input, unless the pipeline `reader` reads itself and this is its first window.
+    """
     name = find_output(upstream, source.output)
     missing: list[str] = []
     artifacts: list[Artifact] = []
@@ -104,7 +132,7 @@ def upstream_files(
             missing.append(f"{shown}: its output {artifact.path} is missing")
         else:
             artifacts.append(current)
-    if not keys:
+    if not keys and upstream.name != reader:
         missing.append(f"{upstream.name} has no partition that is done")
     is_list = upstream.time_dimension is not None and source.span is not Span.SAME
     return UpstreamFiles(upstream.name, keys, tuple(artifacts), tuple(missing), is_list)
@@ -128,9 +156,14 @@ def _newest_done(
     return max(_done_windows(source, upstream, dimension, catalog), key=lambda window: window.start, default=None)
 
 
-def _oldest_done(upstream: Pipeline, dimension: TimeDimension, catalog: Catalog) -> Window:
+def _oldest_done(upstream: Pipeline, dimension: TimeDimension, catalog: Catalog, newest: Window) -> Window:
     keys = catalog.partitions(upstream.name)
-    return min((parse_label(dimension, key) for key in keys), key=lambda window: window.start)
+    return min((*(parse_label(dimension, key) for key in keys), newest), key=lambda window: window.start)
+
+
+def _too_early(dimension: TimeDimension, window: Window) -> bool:
+    """Before the first window of the dimension: nothing was ever due there, so nothing is missing."""
+    return bool(dimension.start) and window.start < parse_label(dimension, dimension.start).start
 
 
 def _back(dimension: TimeDimension, newest: Window, count: int) -> tuple[str, ...]:

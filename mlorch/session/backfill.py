@@ -103,7 +103,7 @@ class Backfill:
     def _make(self, keys: Sequence[str]) -> list[Job]:
         """The jobs of the chosen partitions, with what they read if asked for."""
         if not self._options.with_upstream:
-            return [self._jobs.job(self._selected, key) for key in keys]
+            return list(self._jobs.jobs(self._selected, keys))
         made: dict[tuple[str, str], Job] = {}
         self._jobs.with_upstream(self._selected, keys, made)
         return list(made.values())

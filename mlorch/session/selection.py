@@ -150,6 +150,12 @@ def known_label(pipeline: Pipeline, dimension: TimeDimension, label: str, option
     return window.label
 
 
+def is_closed(dimension: TimeDimension, label: str, now: datetime) -> bool:
+    """Whether the label names a window of the dimension that is over, `lag` included."""
+    window = parse_label(dimension, label)
+    return within(dimension, window) and closes_at(dimension, window) <= now
+
+
 def closed_label(pipeline: Pipeline, dimension: TimeDimension, label: str, now: datetime) -> str:
     """As `known_label`. Raises `NotReadyError` while its window is open."""
     label = known_label(pipeline, dimension, label)

@@ -97,8 +97,7 @@ class Session:
                 continue
             reads = pipeline_needs([selected.pipeline])[selected.pipeline.name]
             before = tuple(job for (name, _), job in made.items() if name in reads)
-            for key in keys:
-                made[selected.pipeline.name, key] = self._jobs.job(selected, key, before)
+            made |= {(job.name, job.partition): job for job in self._jobs.jobs(selected, keys, before)}
         return list(made.values()), tuple(notes)
 
     def _selected(self, options: RunOptions) -> list[tuple[Selected, tuple[str, ...], str]]:

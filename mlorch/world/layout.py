@@ -205,11 +205,13 @@ class StateLayout:
         return folder
 
     def new_run_id(self, clock: Clock) -> str:
-        """A fresh id such as `20261123-150405-k3f9a`: sorts by the second it was made (UTC), and no other run has it."""
+        """A fresh id such as `20261123-150405-k3f9a7`: sorts by the millisecond it was made (UTC), and no other run has it."""
         while True:
-            moment = clock.wall().strftime("%Y%m%d-%H%M%S")
-            suffix = "".join(_SUFFIX_LETTERS[byte & 31] for byte in os.urandom(5))
-            run_id = f"{moment}-{suffix}"
+            now = clock.wall()
+            milliseconds = now.microsecond // 1000
+            suffix = _SUFFIX_LETTERS[milliseconds >> 5] + _SUFFIX_LETTERS[milliseconds & 31]
+            suffix += "".join(_SUFFIX_LETTERS[byte & 31] for byte in os.urandom(4))
+            run_id = f"{now:%Y%m%d-%H%M%S}-{suffix}"
             if not os.path.lexists(self.run(run_id)):
                 return run_id
 
