@@ -13,8 +13,6 @@ from mlorch.engine.fold import fold
 from mlorch.engine.graph import graph_of, select
 from mlorch.engine.plan import consider_all
 from mlorch.model.attempt import AttemptDone, AttemptRequest
-from mlorch.model.history import PartitionState, RunRecord, StepRecord
-from mlorch.model.manifest import Artifact
 from mlorch.model.states import StepState
 from mlorch.runner.commit import Committer, Publication
 from mlorch.runner.loop import Job, Options, Runner
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from mlorch.engine.consider import Considered
     from mlorch.model.errors import FileError
     from mlorch.model.events import Event, StepSucceeded
+    from mlorch.model.history import PartitionState, RunRecord, StepRecord
+    from mlorch.model.manifest import Artifact
     from mlorch.model.spec import Pipeline
     from mlorch.runner.loop import Outcome as JobOutcome
 
@@ -270,17 +270,26 @@ class World:
             selected=select(graph, only, start, until),
         )
 
-    def plan(self, pipeline: Pipeline, key: str = "", force: Iterable[str] = (), **chosen: Iterable[str]) -> dict[str, Considered]:
+    def plan(
+        self, pipeline: Pipeline, key: str = "", force: Iterable[str] = (), **chosen: Iterable[str]
+    ) -> dict[str, Considered]:
         self._states.clear()
         return consider_all(self.context(pipeline, key, **chosen), frozenset(force))
 
-    def reasons(self, pipeline: Pipeline, key: str = "", force: Iterable[str] = (), **chosen: Iterable[str]) -> dict[str, str]:
+    def reasons(
+        self, pipeline: Pipeline, key: str = "", force: Iterable[str] = (), **chosen: Iterable[str]
+    ) -> dict[str, str]:
         """What a plan says of each step that is not simply reused: its reason."""
         found = self.plan(pipeline, key, force, **chosen)
         return {step: c.reason.value for step, c in found.items() if c.state is not StepState.CACHED}
 
     def job(
-        self, pipeline: Pipeline, key: str = "", force: Iterable[str] = (), after: tuple[Job, ...] = (), **chosen: Iterable[str]
+        self,
+        pipeline: Pipeline,
+        key: str = "",
+        force: Iterable[str] = (),
+        after: tuple[Job, ...] = (),
+        **chosen: Iterable[str],
     ) -> Job:
         self.pipelines[pipeline.name] = pipeline
         name = pipeline.name
@@ -305,12 +314,19 @@ class World:
         return self.runner.run(jobs)
 
     def run(
-        self, pipeline: Pipeline, key: str = "", force: Iterable[str] = (), options: Options | None = None, **chosen: Iterable[str]
+        self,
+        pipeline: Pipeline,
+        key: str = "",
+        force: Iterable[str] = (),
+        options: Options | None = None,
+        **chosen: Iterable[str],
     ) -> RunRecord:
         """One call of the command for one partition."""
-        return self.drive([self.job(pipeline, key, force, **chosen)], options)[0].run
+        return self.drive([self.job(pipeline, key, force, (), **chosen)], options)[0].run
 
-    def killed(self, pipeline: Pipeline, key: str = "", *, end_well: bool = False, options: Options | None = None) -> bool:
+    def killed(
+        self, pipeline: Pipeline, key: str = "", *, end_well: bool = False, options: Options | None = None
+    ) -> bool:
         """As `run`, with the kills that were set. Whether the process was killed; what ran ends well or is lost."""
         try:
             self.run(pipeline, key, options=options)

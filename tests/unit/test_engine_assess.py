@@ -78,7 +78,10 @@ def test_everything_runs_the_first_time() -> None:
         ),
         ("    needs: [two]\n    outputs: {x: out/three}", "    outputs: {x: out/three}\n    needs: [two]"),
         ("run: 'tool ${{ params.q }}'", 'run: "tool ${{ params.q }}"  # quoted in another way'),
-        ("    outputs: {x: out/two}", "    outputs: {x: out/two}\n    retry: 3\n    timeout: 1h\n    grace: 1s\n    log_limit: 1MiB"),
+        (
+            "    outputs: {x: out/two}",
+            "    outputs: {x: out/two}\n    retry: 3\n    timeout: 1h\n    grace: 1s\n    log_limit: 1MiB",
+        ),
         ("    outputs: {x: out/two}", "    outputs: {x: out/two}\n    allow_failure: true\n    trigger_rule: all_done"),
         ("    outputs: {x: out/two}", "    outputs: {x: {path: out/two, check: non_empty}}"),
         ("    outputs: {x: out/two}", "    outputs: {x: out/two}\n    checks: [{expr: 'true', severity: warn}]"),
@@ -139,10 +142,22 @@ AFTER = {"two": "waiting_upstream", "three": "waiting_upstream"}
         (spec_with("out/three", "out/other"), {"three": "output_missing"}, "out/other is missing"),
         (spec_with("needs: [two]", "needs: [two]\n  working_dir: jobs"), {"three": "command_changed"}, "working_dir"),
         (spec_with("needs: [two]", "needs: [two]\n  shell: bash"), {"three": "command_changed"}, "shell"),
-        (spec_with("needs: [two]", "needs: [two]\n  cache: {version: '2'}"), {"three": "command_changed"}, "cache.version"),
-        (spec_with("needs: [two]", "needs: [two]\n  checks: [{expr: 'true'}]"), {"three": "command_changed"}, "check 1"),
+        (
+            spec_with("needs: [two]", "needs: [two]\n  cache: {version: '2'}"),
+            {"three": "command_changed"},
+            "cache.version",
+        ),
+        (
+            spec_with("needs: [two]", "needs: [two]\n  checks: [{expr: 'true'}]"),
+            {"three": "command_changed"},
+            "check 1",
+        ),
         (spec_with("needs: [two]", "needs: [two]\n  values: {n: integer}"), {"three": "command_changed"}, "value n"),
-        (spec_with("needs: [two]", "needs: [two]\n  env: {A: b}"), {"three": "environment_changed"}, "variable A is new"),
+        (
+            spec_with("needs: [two]", "needs: [two]\n  env: {A: b}"),
+            {"three": "environment_changed"},
+            "variable A is new",
+        ),
         (
             spec_with("LEVEL: low", "LEVEL: high"),
             {"one": "environment_changed", **AFTER, "alone": "environment_changed"},
@@ -157,7 +172,11 @@ AFTER = {"two": "waiting_upstream", "three": "waiting_upstream"}
         (params(q=5), {"alone": "parameter_changed"}, "parameter q: 2 → 5"),
         (params(silent=5), {}, ""),
         (spec_with("q: 2", "q: 2, new: 1"), {}, ""),
-        (spec_with("needs: [two]", "needs: [two]\n  params: [q]"), {"three": "parameter_changed"}, "parameter q is new"),
+        (
+            spec_with("needs: [two]", "needs: [two]\n  params: [q]"),
+            {"three": "parameter_changed"},
+            "parameter q is new",
+        ),
         (file_with("data/in", "other"), {"one": "input_changed", **AFTER}, "data/in"),
         (file_with("data/in", "data/in as it was"), {}, ""),
         (file_with("data/loose", "other"), {}, ""),
@@ -206,7 +225,10 @@ def test_other_bytes_go_on_as_far_as_they_differ() -> None:
 
 def test_a_step_without_outputs_makes_stale_what_needs_it() -> None:
     world = World()
-    spec = pipeline("a: {run: 'tool ${{ params.p }}'}\nb: {run: 'tool ${{ outputs.x }}', needs: [a], outputs: {x: out/b}}", "params: {p: 1}")
+    spec = pipeline(
+        "a: {run: 'tool ${{ params.p }}'}\nb: {run: 'tool ${{ outputs.x }}', needs: [a], outputs: {x: out/b}}",
+        "params: {p: 1}",
+    )
     world.run(spec)
     world.params["p"] = 2
     run = world.run(spec)

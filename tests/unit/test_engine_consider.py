@@ -64,10 +64,14 @@ def test_trigger_rules(rule: str, ends: str, state: str) -> None:
     assert ("c" in world.started) == (state == "succeeded")
 
 
-@pytest.mark.parametrize(("rule", "state"), [("all_success", "blocked"), ("none_failed", "blocked"), ("always", "succeeded")])
+@pytest.mark.parametrize(
+    ("rule", "state"), [("all_success", "blocked"), ("none_failed", "blocked"), ("always", "succeeded")]
+)
 def test_a_blocked_need_counts_as_failed_for_what_comes_after(rule: str, state: str) -> None:
     world = World(lambda request: Outcome(exit_code=int("/a/" in request.token)))
-    run = world.run(pipeline(f"a: {{run: tool}}\nb: {{run: tool, needs: [a]}}\nc: {{run: tool, needs: [b], trigger_rule: {rule}}}"))
+    run = world.run(
+        pipeline(f"a: {{run: tool}}\nb: {{run: tool, needs: [a]}}\nc: {{run: tool, needs: [b], trigger_rule: {rule}}}")
+    )
     assert states(run) == {"a": "failed", "b": "blocked", "c": state}
 
 
@@ -95,7 +99,9 @@ def test_a_failure_somebody_waits_for_runs_what_is_for_it_once_more_when_it_fail
 )
 def test_when(when: str, state: str) -> None:
     world = World(values={"a": "n=1"})
-    spec = pipeline(f"a: {{run: tool, values: {{n: integer}}}}\nb: {{run: tool, needs: [a], when: \"{when}\"}}", "params: {p: 2}")
+    spec = pipeline(
+        f'a: {{run: tool, values: {{n: integer}}}}\nb: {{run: tool, needs: [a], when: "{when}"}}', "params: {p: 2}"
+    )
     run = world.run(spec)
     assert states(run)["b"] == state
 

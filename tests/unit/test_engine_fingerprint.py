@@ -63,7 +63,9 @@ def test_the_most_telling_difference_comes_first() -> None:
 
 def test_neighbouring_values_do_not_run_into_each_other() -> None:
     assert fingerprint((Fact("input", "ab", "c"),)) != fingerprint((Fact("input", "a", "bc"),))
-    assert fingerprint((Fact("input", "a", "b"), Fact("input", "c", "d"))) != fingerprint((Fact("input", "a", 'b","c","d'),))
+    assert fingerprint((Fact("input", "a", "b"), Fact("input", "c", "d"))) != fingerprint(
+        (Fact("input", "a", 'b","c","d'),)
+    )
 
 
 def test_bytes_that_are_no_text_are_hashed_too() -> None:

@@ -71,7 +71,9 @@ def test_what_lies_behind_a_cycle_is_left_out_of_the_order() -> None:
         (("c",), ("a",), ("d",), "c"),
     ],
 )
-def test_selections_narrow_each_other(only: tuple[str, ...], start: tuple[str, ...], until: tuple[str, ...], chosen: str) -> None:
+def test_selections_narrow_each_other(
+    only: tuple[str, ...], start: tuple[str, ...], until: tuple[str, ...], chosen: str
+) -> None:
     assert select(graph_of(DIAMOND), only, start, until) == set(chosen)
 
 

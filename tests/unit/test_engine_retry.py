@@ -25,7 +25,11 @@ def ended(cause: str = "exit", code: int | None = None, signal: str = "", spawn:
         (ended("signal", signal="SIGSEGV"), StepState.FAILED, "ended by SIGSEGV"),
         (ended("timeout", signal="SIGTERM"), StepState.TIMED_OUT, "timed out after 90 s"),
         (ended("timeout", code=0), StepState.TIMED_OUT, "timed out after 90 s"),
-        (ended("heartbeat", signal="SIGKILL"), StepState.TIMED_OUT, "hung: it wrote nothing for the time of its heartbeat"),
+        (
+            ended("heartbeat", signal="SIGKILL"),
+            StepState.TIMED_OUT,
+            "hung: it wrote nothing for the time of its heartbeat",
+        ),
         (ended("oom", signal="SIGKILL"), StepState.FAILED, "killed: out of memory"),
         (ended("oom", code=137), StepState.FAILED, "killed: out of memory"),
         (ended("cancelled", code=0), StepState.CANCELLED, "cancelled"),
@@ -89,6 +93,8 @@ def test_a_long_series_does_not_overflow() -> None:
     assert delay(Retry(9, delay=1.0, backoff=Backoff.EXPONENTIAL, max_delay=60.0), 100_000, 1.0) == 60.0
 
 
-@pytest.mark.parametrize(("said", "code", "tolerated"), [(True, 1, True), (False, 1, False), ((2, 3), 3, True), ((2, 3), 4, False)])
+@pytest.mark.parametrize(
+    ("said", "code", "tolerated"), [(True, 1, True), (False, 1, False), ((2, 3), 3, True), ((2, 3), 4, False)]
+)
 def test_tolerated(said: bool | tuple[int, ...], code: int, tolerated: bool) -> None:
     assert allowed(Step("a", "x", allow_failure=said), ended(code=code)) is tolerated

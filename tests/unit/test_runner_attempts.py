@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
-from mlorch.model.attempt import AttemptRequest
 from mlorch.model.errors import FileError, StateError
 from mlorch.model.events import AttemptEnded, AttemptStarted, StepSucceeded
 from mlorch.model.states import RunState, StepState
@@ -14,6 +14,9 @@ from mlorch.runner.loop import Options
 from mlorch.testing.executor import Outcome
 from tests.support.specs import pipeline
 from tests.support.world import World, states
+
+if TYPE_CHECKING:
+    from mlorch.model.attempt import AttemptRequest
 
 ONE = "a: {run: 'tool ${{ outputs.x }}', outputs: {x: out/a}%s}"
 
@@ -72,7 +75,9 @@ def test_retries_wait_and_the_attempts_are_numbered() -> None:
 @pytest.mark.parametrize("allowed", ["true", "[3]"])
 def test_allowed_failures_are_warnings_and_what_needs_them_goes_on(allowed: str) -> None:
     world = World(lambda request: Outcome(exit_code=3 if "/a/" in request.token else 0))
-    spec = pipeline(one(f"allow_failure: {allowed}") + "\nb: {run: 'tool ${{ outputs.x }}', needs: [a], outputs: {x: out/b}}")
+    spec = pipeline(
+        one(f"allow_failure: {allowed}") + "\nb: {run: 'tool ${{ outputs.x }}', needs: [a], outputs: {x: out/b}}"
+    )
     run = world.run(spec)
     assert (states(run), run.state, run.exit_code) == ({"a": "warning", "b": "succeeded"}, RunState.INCOMPLETE, 4)
     world.started.clear()
@@ -301,7 +306,9 @@ def test_a_place_that_refuses_fails_its_step_only(operation: str, attempts: int)
 def test_former_outputs_that_cannot_be_put_back_are_kept_and_told() -> None:
     world = World(lambda request: Outcome(exit_code=int("/a/" in request.token)))
     world.files.put("out/a", "older")
-    world.files.refuse = lambda what: FileError(f"cannot write {what[-1]}: busy") if what == ("remove", "out/a") else None
+    world.files.refuse = lambda what: (
+        FileError(f"cannot write {what[-1]}: busy") if what == ("remove", "out/a") else None
+    )
     run = world.run(pipeline("a: {run: 'tool out/a', outputs: {x: out/a}}\nb: {run: tool}"))
     assert states(run) == {"a": "failed", "b": "succeeded"}
     assert "out/.mlorch-r1/a" in run.steps["a"].detail
@@ -310,7 +317,9 @@ def test_former_outputs_that_cannot_be_put_back_are_kept_and_told() -> None:
 
 def test_what_is_left_over_and_cannot_be_removed_is_told_and_harms_nothing() -> None:
     world = World()
-    world.files.refuse = lambda what: FileError("cannot remove it: busy") if what[0] == "remove" and "mlorch" in what[1] else None
+    world.files.refuse = lambda what: (
+        FileError("cannot remove it: busy") if what[0] == "remove" and "mlorch" in what[1] else None
+    )
     assert world.run(pipeline(one())).state is RunState.SUCCEEDED
     assert any("busy" in note for note in world.watcher.notes)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from mlorch.model.attempt import AttemptRequest
 from mlorch.model.errors import ExitCode, FileError
 from mlorch.model.events import RunEnded, RunStarted, StepEnded
 from mlorch.model.states import RunState
@@ -14,6 +15,9 @@ from mlorch.testing.journal import Killed
 from mlorch.testing.locks import MemoryLock
 from tests.support.specs import made, pipeline, writes
 from tests.support.world import World, states
+
+if TYPE_CHECKING:
+    from mlorch.model.attempt import AttemptRequest
 
 CHAIN = made(writes("a"), writes("b", "a"), writes("c", "b"), writes("z"))
 SLOW = Outcome(lasts=100.0)
@@ -31,7 +35,9 @@ def of(step: str, outcome: Outcome, world: World | None = None) -> World:
 
 def test_a_run_that_takes_too_long_is_ended_with_all_that_waits_behind_it() -> None:
     world = of("a", SLOW)
-    spec = pipeline("a: {run: tool}\nb: {run: tool, needs: [a]}\nc: {run: tool, needs: [b]}\nz: {run: tool}", "timeout: 10s")
+    spec = pipeline(
+        "a: {run: tool}\nb: {run: tool, needs: [a]}\nc: {run: tool, needs: [b]}\nz: {run: tool}", "timeout: 10s"
+    )
     began = world.clock.monotonic()
     run = world.run(spec)
     assert (run.state, run.exit_code) == (RunState.TIMED_OUT, 12)
@@ -49,7 +55,9 @@ def test_what_was_done_in_time_counts_even_if_the_time_is_up_when_it_is_told() -
 
 def test_a_step_waiting_for_its_next_attempt_is_cancelled_by_the_time_out() -> None:
     world = of("a", Outcome(exit_code=1))
-    run = world.run(pipeline("a: {run: tool, retry: {attempts: 3, delay: 1h}}\nb: {run: tool, needs: [a]}", "timeout: 10s"))
+    run = world.run(
+        pipeline("a: {run: tool, retry: {attempts: 3, delay: 1h}}\nb: {run: tool, needs: [a]}", "timeout: 10s")
+    )
     assert states(run) == {"a": "cancelled", "b": "cancelled"}
     assert run.state is RunState.TIMED_OUT
     assert len(world.started) == 1
@@ -188,7 +196,9 @@ def test_waiting_until_it_is_free() -> None:
     began = world.clock.monotonic()
     world.watcher.ticks = lambda: lock.release() if world.clock.monotonic() - began > 7 else None
     assert world.run(spec).state is RunState.SUCCEEDED
-    assert [note for note in world.watcher.notes if "run r0" in note] == ["waiting for p: held by run r0 (pid 1) since then"]
+    assert [note for note in world.watcher.notes if "run r0" in note] == [
+        "waiting for p: held by run r0 (pid 1) since then"
+    ]
 
 
 def test_what_the_other_did_meanwhile_is_not_done_again() -> None:
@@ -332,7 +342,9 @@ def test_a_consumer_sees_what_its_upstream_did_in_the_same_command() -> None:
     def other() -> None:
         if not journal.events:
             journal.open()
-            journal.append((RunStarted("r0", "2026-01-05T00:00:00.000Z", "up", KEYS[0]), RunEnded("r0", "x", "failed", 1)))
+            journal.append(
+                (RunStarted("r0", "2026-01-05T00:00:00.000Z", "up", KEYS[0]), RunEnded("r0", "x", "failed", 1))
+            )
             lock.release()
 
     world.watcher.ticks = other
