@@ -292,7 +292,6 @@ def _context_json(context: Context, attempt: Attempt, variables: Mapping[str, st
             "summary_file": variables["MLORCH_SUMMARY"],
         },
         ensure_ascii=False,
-        indent=1,
     )
 
 

@@ -81,7 +81,9 @@ class Committer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="mlorch-commit", daemon=True)
                 self._thread.start()
-            self._condition.notify()
+            elif len(self._queue) == 1:
+                # It sleeps without a limit only while the queue is empty; waking it for each would cost a switch of threads.
+                self._condition.notify()
 
     def hurry(self) -> None:
         """Somebody waits for what was submitted."""

@@ -52,6 +52,8 @@ def encode_name(text: str) -> str:
     """
     if not text:
         return "_"
+    if text.isascii() and text.isidentifier() and text != "_" and len(text) <= _LONGEST:
+        return text  # nearly every id of a step; asked for some times in each attempt
     raw = os.fsencode(text)
     name = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw)
     if name.startswith("."):
