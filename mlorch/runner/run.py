@@ -61,6 +61,10 @@ class RunFacts:
     spec: str = ""
 
 
+LOST_LIMIT = 2
+"""So often in a run a step whose supervisor was killed is started again: what kills it may be the step itself."""
+
+
 @dataclass(slots=True)
 class Run:
     """The run of one partition while it goes on.
@@ -91,6 +95,7 @@ class Run:
     _temps: bool = field(init=False)
     _stage_folders: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
+    _lost: dict[str, int] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
@@ -401,13 +406,10 @@ class Run:
         detail += self._undone(attempt)
         if self.stopped == "timeout" and state is StepState.CANCELLED:
             detail = "cancelled: the run timed out"
-        again = (
-            not self.stopped
-            and step.side_effects is not SideEffects.EXTERNAL
-            and retried(step.retry, attempt.number, state, done)
-        )
+        again = self._again(attempt, state, done)
         tolerated = not again and state in (StepState.FAILED, StepState.TIMED_OUT) and allowed(step, done)
-        wait = delay(step.retry, attempt.number, self._random.random()) if again else 0.0
+        counted = attempt.number - self._lost.get(step.id, 0)
+        wait = delay(step.retry, counted, self._random.random()) if again and state is not StepState.LOST else 0.0
         event = ev.AttemptEnded(
             self.run_id,
             self._now(),
@@ -428,6 +430,17 @@ class Run:
             self.waiting.append((self.ports.clock.monotonic() + wait, step.id, attempt.number))
         else:
             self._end(step, StepState.WARNING if tolerated else state)
+
+    def _again(self, attempt: Attempt, state: StepState, done: AttemptDone) -> bool:
+        """Whether another attempt follows. One that was lost with its supervisor goes back to ready and costs no retry."""
+        step = attempt.step
+        if self.stopped or step.side_effects is SideEffects.EXTERNAL:
+            return False
+        lost = self._lost.get(step.id, 0)
+        if state is StepState.LOST:
+            self._lost[step.id] = lost + 1
+            return lost < LOST_LIMIT
+        return retried(step.retry, attempt.number - lost, state, done)
 
     def _undone(self, attempt: Attempt) -> str:
         """Undo an attempt; words to add to its end if that cannot be done: nothing is thrown away then."""

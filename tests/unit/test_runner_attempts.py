@@ -391,3 +391,27 @@ def test_succeeded_attempts_keep_what_they_used() -> None:
     done = next(event for event in world.events() if isinstance(event, StepSucceeded))
     assert [(a.name, a.path) for a in done.outputs] == [("x", "out/a")]
     assert not any(isinstance(event, AttemptEnded) for event in world.events())
+
+
+def test_an_attempt_lost_with_its_supervisor_is_made_again_and_costs_no_retry() -> None:
+    lost = Outcome(cause="lost", lasts=1.0)
+    world = ending(lost, lost, Outcome(exit_code=1), Outcome())
+    spec = pipeline(one("retry: {attempts: 2, delay: 10s, backoff: linear}"))
+    began = world.clock.monotonic()
+    run = world.run(spec)
+    assert run.state is RunState.SUCCEEDED
+    assert [attempt.state for attempt in run.steps["a"].attempts] == ["lost", "lost", "failed", "succeeded"]
+    assert world.clock.monotonic() - began == pytest.approx(12.0, abs=0.5)
+    assert world.left_over() == []
+
+
+def test_a_step_that_is_lost_again_and_again_is_given_up() -> None:
+    world = ending(Outcome(cause="lost"))
+    run = world.run(pipeline(one("retry: 5")))
+    assert (states(run), run.exit_code, len(world.started)) == ({"a": "lost"}, 1, 3)
+
+
+def test_effects_outside_that_were_lost_are_not_repeated() -> None:
+    world = ending(Outcome(cause="lost"))
+    run = world.run(pipeline(one("side_effects: external, retry: 5")))
+    assert (states(run), len(world.started)) == ({"a": "lost"}, 1)
