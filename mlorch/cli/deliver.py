@@ -136,6 +136,7 @@ def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options
 
         terminal.document(outcome.exit_code, {"runs": rows}, diagnostics(session.diagnostics))
         return outcome.exit_code
+    say_passed_over(terminal, session)
     if not terminal.options.quiet:
         for row in rows:
             if row["run_id"] is None:
@@ -149,6 +150,14 @@ def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options
         terminal.append_summary(summary(rows))
     show_failures(terminal, outcome.runs, _go_on(terminal, outcome.runs, options))
     return outcome.exit_code
+
+
+def say_passed_over(terminal: Terminal, session: Session) -> None:
+    """Files that a selection might have meant, but whose specs are wrong, on stderr."""
+    if session.passed_over:
+        from mlorch.cli.errors import say_problems
+
+        say_problems(terminal, session.passed_over, error=True)
 
 
 def _idle_line(terminal: Terminal, row: Row) -> None:

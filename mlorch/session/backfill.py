@@ -13,7 +13,7 @@ from mlorch.model.status import BackfillRow, PartitionHealth
 from mlorch.session.contract import BackfillOutcome
 from mlorch.session.driving import DriveOptions, drive
 from mlorch.session.jobs import Selected
-from mlorch.session.selection import known_label, parameters, partition_keys, select_pipelines
+from mlorch.session.selection import known_label, one_pipeline, parameters, partition_keys
 from mlorch.session.standing import Standings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Backfill:
         self._workspace = workspace
         self._jobs = jobs
         self._options = options
-        pipeline = select_pipelines(workspace, (options.pipeline,))[0]
+        pipeline = one_pipeline(workspace, options.pipeline)
         self._selected = Selected(pipeline, parameters(workspace, pipeline, options.params, options.params_file))
         self._name = pipeline.name
         self._standings = Standings(workspace, jobs)

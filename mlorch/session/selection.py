@@ -38,13 +38,22 @@ def select_pipelines(workspace: Workspace, words: Iterable[str]) -> tuple[Pipeli
     return tuple(chosen[name] for name in in_order(needs))
 
 
+def one_pipeline(workspace: Workspace, word: str) -> Pipeline:
+    """The one pipeline that the word names. Raises `UsageError` if there are several."""
+    found = select_pipelines(workspace, (word,))
+    if len(found) > 1:
+        names = ", ".join(pipeline.name for pipeline in found)
+        raise UsageError(f"`{word}` names {len(found)} pipelines, and this command takes one", f"name one of {names}")
+    return found[0]
+
+
 def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
     if "/" in word or word.endswith((".yaml", ".yml")):
         return (workspace.load_file(_relative(workspace, word)),)
     if word.startswith("+") or word.endswith("+"):
         name = word.strip("+")
         start = workspace.named(name).name
-        needs = pipeline_needs(workspace.pipelines())
+        needs = pipeline_needs(workspace.selectable())
         reached = {start}
         if word.startswith("+"):
             reached |= _reach(start, needs)
@@ -65,8 +74,10 @@ def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
         raise UsageError(
             f"`{word}` selects nothing: there is no selection `{method}:`", "use a name, a glob, tag:, kind: or owner:"
         )
-    found = tuple(pipeline for pipeline in workspace.pipelines() if test(pipeline))
+    found = tuple(pipeline for pipeline in workspace.selectable() if test(pipeline))
     if not found:
+        if workspace.passed_over:  # it may mean these
+            raise SpecError(workspace.passed_over)
         raise UsageError(f"`{word}` selects no pipeline", "`mlorch status` lists them all")
     return found
 

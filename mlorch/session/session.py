@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlorch.engine.graph import graph_of
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
-from mlorch.model.errors import UsageError
+from mlorch.model.errors import ExitCode, UsageError
 from mlorch.model.status import Graph, GraphNode
 from mlorch.session.contract import Outcome
 from mlorch.session.driving import CANCEL, DriveOptions, drive
@@ -16,6 +16,7 @@ from mlorch.session.history import History, alive
 from mlorch.session.jobs import Jobs, Selected
 from mlorch.session.selection import (
     in_order,
+    one_pipeline,
     parameters,
     partition_keys,
     pipeline_needs,
@@ -67,8 +68,13 @@ class Session:
 
     @property
     def diagnostics(self) -> Sequence[Diagnostic]:
-        """Warnings about the specs that were read."""
-        return tuple(self.workspace.warnings)
+        """Warnings about the specs that were read, and what is wrong with those that were passed over."""
+        return (*self.workspace.warnings, *self.workspace.passed_over)
+
+    @property
+    def passed_over(self) -> Sequence[Diagnostic]:
+        """The problems of specs that a selection might have meant, had they been sound."""
+        return self.workspace.passed_over
 
     def place(self, pipeline: str, step: str) -> Place | None:
         """Where a step is described, if its spec still has it."""
@@ -81,7 +87,8 @@ class Session:
         """Bring partitions up to date."""
         jobs, notes = self._wanted(options)
         outcomes = drive(self.workspace, self._jobs, jobs, _drive_options(options), observer)
-        code = worst(outcome.exit_code for outcome in outcomes)
+        wrong = [int(ExitCode.SPEC)] if self.passed_over else []
+        code = worst((*(outcome.exit_code for outcome in outcomes), *wrong))
         return Outcome(code, tuple(outcome.run for outcome in outcomes), notes)
 
     def _wanted(self, options: RunOptions) -> tuple[list[Job], tuple[str, ...]]:
@@ -143,7 +150,7 @@ class Session:
         from mlorch.session.standing import status_of
 
         self.workspace.layout.check()
-        pipelines = select_pipelines(self.workspace, names) if names else self.workspace.pipelines()
+        pipelines = select_pipelines(self.workspace, names) if names else self.workspace.selectable()
         rows = [status_of(self.workspace, self._jobs, pipeline) for pipeline in pipelines]
         self.workspace.files.save()
         return rows
@@ -159,7 +166,7 @@ class Session:
 
     def why(self, pipeline: str, step: str, partition: str) -> StepPlan:
         """What is known of one step."""
-        found = select_pipelines(self.workspace, (pipeline,))[0]
+        found = one_pipeline(self.workspace, pipeline)
         step_ids(found, "STEP", (step,))
         keys, _ = partition_keys(found, (partition,) if partition else (), self.workspace.clock.now())
         selected = Selected(found, parameters(self.workspace, found, (), ""))
@@ -170,7 +177,7 @@ class Session:
     def graph(self, pipeline: str | None) -> list[Graph]:
         """The steps of the selected pipelines, or one graph of all pipelines."""
         if pipeline is None:
-            return [_pipelines_graph(self.workspace.pipelines())]
+            return [_pipelines_graph(self.workspace.selectable())]
         return [_steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
 
     def cancel(self, run: RunRecord) -> str:

@@ -54,6 +54,7 @@ class Workspace:
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
         self._states: dict[tuple[str, str], PartitionState] = {}
+        self.passed_over: tuple[Diagnostic, ...] = ()
 
     # Specs.
 
@@ -129,6 +130,12 @@ class Workspace:
             if pipeline is not None:
                 found.append(pipeline)
         return tuple(sorted(found, key=lambda pipeline: pipeline.name))
+
+    def selectable(self) -> tuple[Pipeline, ...]:
+        """As `pipelines`, for a selection that a wrong one might belong to: `passed_over` says so from here on."""
+        found = self.pipelines()
+        self.passed_over = self.unsound
+        return found
 
     def loaded(self) -> tuple[Pipeline, ...]:
         """The sound pipelines that were read so far."""

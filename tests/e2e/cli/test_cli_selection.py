@@ -86,6 +86,28 @@ def test_a_plan_with_upstream_shows_the_upstream_and_what_waits_for_it(project: 
     assert {step["action"] for plan in plans for step in plan["steps"]} == {"reuse"}
 
 
+def test_a_wrong_file_is_not_passed_over_in_silence(project: Project) -> None:
+    _write(project, temp=TEMP, broken="mlorch: 1\nname: broken\nkind: training\n")
+    document = project.json("run", "kind:training", code=3)
+    assert [run["state"] for run in document["data"]["runs"]] == ["succeeded"], "the sound ones run"
+    assert {problem["file"] for problem in document["problems"]} >= {"pipelines/broken.yaml"}
+    assert project("run", "temp").returncode == 0, "a name means this one only"
+    for words in (("run", "kind:inference"), ("plan", "t*"), ("run", "+temp")):
+        assert project(*words).returncode == 3, words
+    for words in (("status",), ("graph",)):
+        done = project(*words)
+        assert done.returncode == 0
+        assert "pipelines/broken.yaml:1:1: error" in done.stderr
+        assert "temp" in done.stdout
+
+
+def test_a_backfill_of_several_pipelines_is_refused_with_their_names(project: Project) -> None:
+    _write(project, daily=DAILY)
+    done = project("backfill", "kind:feature")
+    assert done.returncode == 2
+    assert "daily, demo" in done.stderr
+
+
 def test_a_run_gives_the_failure_as_its_reason_before_what_was_not_ready(project: Project) -> None:
     _write(project, mixed=TEMP.replace("name: temp", "name: mixed").replace("  make:", "  a75: {run: exit 75}\n  make:", 1)
            + "  bad: {run: exit 4}\n")  # fmt: skip
