@@ -232,3 +232,14 @@ def test_every_command_that_is_named_exists() -> None:
     }
     assert named - COMMANDS.keys() <= later
     assert not later & COMMANDS.keys(), "it is there now: say so"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    assert [page.name for page in sorted((ROOT / "docs").glob("*.md")) if f"({page.name})" not in index] == [
+        "README.md"
+    ]
+    decisions = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+    assert [
+        page.name for page in (ROOT / "docs" / "decisions").glob("0*.md") if f"({page.name})" not in decisions
+    ] == []
