@@ -48,6 +48,7 @@ class Publication:
     """A step whose command and checks succeeded. `moves` are (staged, final, output name); `success` lacks its outputs.
 
     `in_place` are (path, output name) that already stand where they belong; `discard` is removed when all is recorded.
+    `folders`: there are folders among what moves, and a folder takes more than one system call to replace.
     """
 
     owner: object
@@ -56,6 +57,7 @@ class Publication:
     in_place: tuple[tuple[str, str], ...]
     success: StepSucceeded
     discard: tuple[str, ...] = ()
+    folders: bool = False
 
 
 class Committer:
@@ -138,12 +140,36 @@ class Committer:
 
     def _publish_each(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
         """All together; one by one if a file of one of them cannot be put in place, so that only that step fails."""
+        done: list[tuple[Publication, StepSucceeded | FileError]] = []
+        there = []
+        for item in batch:
+            gone = self._gone(item)
+            if gone is None:
+                there.append(item)
+            else:
+                done.append((item, gone))
         try:
-            return self._publish(batch)
+            return [*done, *self._publish(there)]
         except FileError as error:
-            if len(batch) == 1:
-                return [(batch[0], error)]
-        return [result for item in batch for result in self._publish_each([item])]
+            if len(there) == 1:
+                return [*done, (there[0], error)]
+        return [*done, *(self._publish_alone(item) for item in there)]
+
+    def _publish_alone(self, item: Publication) -> tuple[Publication, StepSucceeded | FileError]:
+        try:
+            return self._publish([item])[0]
+        except FileError as error:
+            return item, error
+
+    def _gone(self, item: Publication) -> FileError | None:
+        """A move takes "nothing staged, something at the final path" for its own work, done before a crash.
+
+        Here, where nothing was moved yet, it would take a former output for a new one.
+        """
+        for staged, _, _ in item.moves:
+            if not self._files.exists(staged):
+                return FileError(f"what was staged at {staged} is gone", "run the step again", staged)
+        return None
 
     def _publish(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
         files = self._files
@@ -154,7 +180,7 @@ class Committer:
         if finals:
             files.flush([*staged, *(path for item in batch for path, _ in item.in_place)])
         journals = {id(item.journal): item.journal for item in batch}
-        intents = [item for item in batch if len(item.moves) > 1]
+        intents = [item for item in batch if len(item.moves) > 1 or item.folders]
         for item in intents:
             item.journal.append((_intent(item),))
         for journal in {id(item.journal): item.journal for item in intents}.values():

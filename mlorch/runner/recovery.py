@@ -14,8 +14,11 @@ from mlorch.runner.attempts import folder_of, restore
 from mlorch.runner.commit import artifacts
 from mlorch.runner.ports import ORPHAN_GRACE
 
+# Seconds; the kernel's clock for files ticks at least a hundred times a second.
+_TICK = 0.02
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from mlorch.engine.context import PlannedOutput
     from mlorch.model.attempt import AttemptDone
@@ -59,14 +62,12 @@ class Adoptable:
 
     def _written_since(self, changed: float | None) -> bool:
         started = self.done.started_at
-        return changed is not None and bool(started) and changed >= parse_iso(started).timestamp()
+        # The times of files lag behind the clock by up to a tick of the kernel.
+        return changed is not None and bool(started) and changed >= parse_iso(started).timestamp() - _TICK
 
-    def discard(self, files: Files, others: Iterable[Adoptable] = ()) -> None:
-        """It does not count after all: former outputs stand as they were. `others` still need their staging folders."""
+    def discard(self, files: Files) -> None:
+        """It does not count after all: former outputs stand as they were."""
         restore(files, self.record.staging, self.record.aside)
-        kept = {folder_of(place) for other in others if other is not self for place in other.record.staging}
-        for folder in sorted(set(map(folder_of, self.record.staging)) - kept):
-            files.remove(folder)
 
 
 def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports) -> dict[str, Adoptable]:
@@ -100,6 +101,10 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
             f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip()
             + " was cut off; its unfinished steps run again"
         )
+    for run in reversed(state.runs):
+        if run.state is not RunState.LOST:
+            break
+        _clean(run, files, kept)  # an earlier recovery kept what was then not adopted
     last = state.last_run
     if last is not None and last.state is RunState.LOST:
         _remove_temps(state, files, adoptable)

@@ -205,7 +205,7 @@ class Run:
             or old.record.fingerprint != _digest(considered)
             or old.places(self.context.files, self.context.outputs(step)) is None
         ):
-            old.discard(self.context.files, self.adoptable.values())
+            old.discard(self.context.files)
             del self.adoptable[step.id]
         known = self.context.state
         # Where lines of the journal were lost, a step that was never done may have been started all the same.
@@ -356,8 +356,10 @@ class Run:
         assert done is not None  # noqa: S101 - `ended` set it
         moves = []
         in_place = []
+        folders = False
         for output in attempt.outputs:
             staged = attempt.staged[output.name]
+            folders = folders or (output.is_folder and staged != output.path)
             if staged == output.path:
                 in_place.append((output.path, output.name))
             else:
@@ -365,7 +367,9 @@ class Run:
         success = replace(self._success(attempt, done), detail="; ".join(attempt.warnings))
         self.publishing[attempt.token] = attempt
         kept = tuple(kept for _, kept in attempt.aside if kept)
-        self.ports.committer.submit(Publication(self, self.journal, tuple(moves), tuple(in_place), success, kept))
+        self.ports.committer.submit(
+            Publication(self, self.journal, tuple(moves), tuple(in_place), success, kept, folders)
+        )
 
     def _success(self, attempt: Attempt, done: AttemptDone) -> ev.StepSucceeded:
         return ev.StepSucceeded(

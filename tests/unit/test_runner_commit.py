@@ -56,6 +56,30 @@ def test_one_move_needs_no_intent() -> None:
     assert bench.files.flushed_folders == ["/project/out/x"]
 
 
+def test_one_folder_is_announced_too_since_it_takes_two_renames() -> None:
+    bench = Bench()
+    plain = bench.publication("a", "x")
+    folder = Publication(plain.owner, plain.journal, plain.moves, (), plain.success, folders=True)
+    bench.committer.submit(folder)
+    bench.results(1)
+    assert [type(event) for event in bench.journal.events] == [PublishIntended, StepSucceeded]
+
+
+def test_a_former_output_is_not_taken_for_what_was_staged_and_is_gone() -> None:
+    bench = Bench()
+    first, second = bench.publication("a", "x"), bench.publication("b", "y")
+    bench.files.put("out/x", "former")
+    bench.files.remove("out/.mlorch-r1/x")
+    bench.committer.submit(first)
+    bench.committer.submit(second)
+    results = {item.success.step: result for item, result in bench.results(2)}
+    gone = results["a"]
+    assert isinstance(gone, FileError)
+    assert "out/.mlorch-r1/x is gone" in gone.message
+    assert isinstance(results["b"], StepSucceeded)
+    assert [event.step for event in bench.journal.events if isinstance(event, StepSucceeded)] == ["b"]
+
+
 def test_several_moves_are_announced_and_the_announcement_is_durable_first() -> None:
     bench = Bench()
     durable: list[int] = []
