@@ -12,6 +12,7 @@ from mlorch.engine.manifest import used_parameters
 from mlorch.lang.commands import parse_command, render_command
 from mlorch.lang.expressions import ExpressionError, condition
 from mlorch.model.attempt import AttemptRequest
+from mlorch.model.events import StepSucceeded
 from mlorch.model.dataclass import dataclass, field
 from mlorch.model.spec import Write
 
@@ -328,6 +329,23 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
             failed_check(attempt, check, f"the check `{check.expr.strip()}` is false")
 
 
+def scrub(files: Files, attempt: Attempt, folders: RunFolders, secrets: Mapping[str, str]) -> None:
+    """Mask the step's secrets in the small files that it wrote for us and that are kept; what is too large to look at goes."""
+    hidden = [secrets[name] for name in attempt.step.secrets]
+    for suffix in ("values", "summary") if hidden else ():
+        path = folders.path(attempt.folder, attempt.step.id, attempt.folder_number, suffix)
+        try:
+            text = files.read_text(path, VALUES_LIMIT) or ""
+        except ValueError:
+            files.remove(path)
+            continue
+        masked = text
+        for value in hidden:
+            masked = masked.replace(value, "***")
+        if masked != text:
+            files.write_text(path, masked)
+
+
 def failed_check(attempt: Attempt, check: Check, happened: str) -> None:
     """A check that does not hold: noted if it only warns. Raises `AttemptError` otherwise."""
     text = f"{check.message} ({happened})" if check.message else happened
@@ -422,3 +440,23 @@ def _metrics(files: Files, path: str) -> Any:
     if not isinstance(metrics, dict):
         raise AttemptError("metrics", "its metrics file holds no JSON object")
     return metrics
+
+
+def success_of(attempt: Attempt, done: AttemptDone, at: str) -> StepSucceeded:
+    """The record of an attempt whose command and checks succeeded; its outputs are looked at when they are published."""
+    return StepSucceeded(
+        attempt.run_id,
+        at,
+        attempt.step.id,
+        attempt.number,
+        attempt.fingerprint,
+        attempt.manifest,
+        (),
+        json.dumps(attempt.values, ensure_ascii=False),
+        json.dumps(attempt.metrics or {}, ensure_ascii=False),
+        0,
+        done.duration_s,
+        done.peak_rss_bytes,
+        done.cpu_s,
+        started_at=done.started_at,
+    )
