@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mlorch.engine.context import Context
     from mlorch.model.ports import Journal, Lock
     from mlorch.runner.ports import Ports
-    from mlorch.runner.run import Run, RunFacts
+    from mlorch.runner.recorder import RunFacts
+    from mlorch.runner.run import Run
 
 # How often a held lock is tried again, and how often a live view is drawn (seconds).
 LOCK_INTERVAL = 0.1
@@ -244,7 +245,8 @@ class Runner:
     def _begin(self, job: Job, context: Context, forced: frozenset[str]) -> None:
         """Holding the lock: read again, recover, and start a run if there is still something to do."""
         from mlorch.runner.recovery import recover  # all that only a run needs is imported by the first one
-        from mlorch.runner.run import Run, removable
+        from mlorch.engine.temps import removable
+        from mlorch.runner.run import Run
 
         ports = self._ports
         events = job.journal.open()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import Considered, consider
 from mlorch.engine.fingerprint import fingerprint
-from mlorch.engine.fold import apply
 from mlorch.engine.graph import priorities
 from mlorch.engine.outcome import exit_code_of, run_state
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
 from mlorch.engine.retry import SKIP_ME, allowed, delay, exit_code_of_attempt, in_words, retried, state_of
+from mlorch.engine.temps import removable
 from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError, NotKnownYet
 from mlorch.model import events as ev
@@ -22,7 +21,6 @@ from mlorch.model.dataclass import dataclass, field, replace
 from mlorch.model.errors import ExitCode, FileError, SpecError
 from mlorch.model.spec import SideEffects
 from mlorch.model.states import Action, Reason, RunState, StepState
-from mlorch.model.times import iso_utc
 from mlorch.runner.attempts import (
     Attempt,
     AttemptError,
@@ -33,18 +31,22 @@ from mlorch.runner.attempts import (
     prepare,
     request_of,
     scrub,
+    success_of,
     undo,
 )
-from mlorch.runner.commit import Publication, SharedJournal
+from mlorch.runner.commit import Publication
+from mlorch.runner.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlorch.engine.context import Context
     from mlorch.model.attempt import AttemptRequest
-    from mlorch.model.history import RunRecord, StepRecord
+    from mlorch.model.history import RunRecord
     from mlorch.model.spec import Step
+    from mlorch.runner.commit import SharedJournal
     from mlorch.runner.ports import Ports
+    from mlorch.runner.recorder import RunFacts
     from mlorch.runner.recovery import Adoptable
 
 
@@ -191,7 +193,9 @@ class Run:
             self._remove_temps(step)
             return
         events.append(
-            ev.StepEnded(self.run_id, self.recorder.now(), step.id, state.value, considered.reason.value, considered.detail)
+            ev.StepEnded(
+                self.run_id, self.recorder.now(), step.id, state.value, considered.reason.value, considered.detail
+            )
         )
         self._end(step, state)
 
@@ -217,7 +221,9 @@ class Run:
             request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, self.lends)
         except (ExpressionError, CommandError, SpecError, FileError, NotKnownYet) as error:
             detail = f"the state of {error} is not known here" if isinstance(error, NotKnownYet) else error.message
-            self.recorder.append(ev.StepEnded(self.run_id, self.recorder.now(), step.id, "failed", considered.reason.value, detail))
+            self.recorder.append(
+                ev.StepEnded(self.run_id, self.recorder.now(), step.id, "failed", considered.reason.value, detail)
+            )
             self._end(step, StepState.FAILED)
             return None
         self._stage_folders.update(map(folder_of, attempt.staging))
@@ -310,7 +316,11 @@ class Run:
         assert attempt.done is not None  # noqa: S101 - `ended` set it
         detail = in_words(attempt.done, attempt.step) + self._undone(attempt) + self._scrubbed(attempt)
         success = replace(
-            success_of(attempt, attempt.done, self.recorder.now()), exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail
+            success_of(attempt, attempt.done, self.recorder.now()),
+            exit_code=SKIP_ME,
+            state="skipped",
+            how="skipped",
+            detail=detail,
         )
         self.publishing[attempt.token] = attempt
         self.ports.committer.submit(Publication(self, self.journal, (), (), success))
@@ -481,7 +491,12 @@ class Run:
                 self.queue.ended(step_id)
                 events.append(
                     ev.StepEnded(
-                        self.run_id, self.recorder.now(), step_id, "cancelled", Reason.CANCELLED.value, words[self.stopped]
+                        self.run_id,
+                        self.recorder.now(),
+                        step_id,
+                        "cancelled",
+                        Reason.CANCELLED.value,
+                        words[self.stopped],
                     )
                 )
         self.recorder.append(*events)

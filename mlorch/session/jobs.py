@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mlorch.engine.graph import Graph
     from mlorch.model.spec import Pipeline
-    from mlorch.runner.run import RunFacts
+    from mlorch.runner.recorder import RunFacts
     from mlorch.session.workspace import Workspace
 
 
@@ -132,7 +132,7 @@ class Jobs:
         )
 
     def _facts(self, selected: Selected) -> RunFacts:
-        from mlorch.runner.run import RunFacts
+        from mlorch.runner.recorder import RunFacts
 
         pid = os.getpid()
         spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")

@@ -17,7 +17,7 @@ from mlorch.model.states import StepState
 from mlorch.runner.commit import Committer, Publication
 from mlorch.runner.loop import Job, Options, Runner
 from mlorch.runner.ports import Ports
-from mlorch.runner.run import RunFacts
+from mlorch.runner.recorder import RunFacts
 from mlorch.testing.clock import HandClock
 from mlorch.testing.disk import MemoryFiles
 from mlorch.testing.executor import Outcome, ScriptedExecutor
