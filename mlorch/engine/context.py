@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlorch.engine.upstream import Reader, upstream_files, upstream_keys
@@ -380,17 +380,21 @@ class Context:
 
 
 class StepsView(Mapping[str, object]):
-    """`steps` in expressions: each step's outputs, values, metrics and state, looked up when they are asked for."""
+    """`steps` in expressions: each step's outputs, values, metrics and state, looked up when they are asked for.
 
-    __slots__ = ("_context",)
+    `place` makes of the path of an output what the reader is to see.
+    """
 
-    def __init__(self, context: Context) -> None:
+    __slots__ = ("_context", "_place")
+
+    def __init__(self, context: Context, place: Callable[[str], str] = str) -> None:
         self._context = context
+        self._place = place
 
     def __getitem__(self, step_id: str) -> object:
         if step_id not in self._context.by_id:
             raise KeyError(step_id)
-        return StepView(self._context, step_id)
+        return StepView(self._context, step_id, self._place)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._context.by_id)
@@ -402,11 +406,12 @@ class StepsView(Mapping[str, object]):
 class StepView(Mapping[str, object]):
     """`steps.x` in expressions."""
 
-    __slots__ = ("_context", "_id")
+    __slots__ = ("_context", "_id", "_place")
 
-    def __init__(self, context: Context, step_id: str) -> None:
+    def __init__(self, context: Context, step_id: str, place: Callable[[str], str]) -> None:
         self._context = context
         self._id = step_id
+        self._place = place
 
     def __iter__(self) -> Iterator[str]:
         return iter(("outputs", "values", "metrics", "state"))
@@ -418,7 +423,7 @@ class StepView(Mapping[str, object]):
         context = self._context
         step = context.by_id[self._id]
         if name == "outputs":
-            return {output.name: output.path for output in context.outputs(step)}
+            return {output.name: self._place(output.path) for output in context.outputs(step)}
         if name == "state":
             state = context.states.get(self._id)
             if state is None or not state.ended:

@@ -7,7 +7,7 @@ from collections import ChainMap
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from mlorch.engine.context import METRICS
+from mlorch.engine.context import METRICS, StepsView
 from mlorch.engine.manifest import used_parameters
 from mlorch.lang.commands import parse_command, render_command
 from mlorch.lang.expressions import ExpressionError, condition
@@ -220,16 +220,19 @@ def _used_secrets(context: Context, step: Step) -> set[str]:
 
 def run_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) -> dict[str, object]:
     """What expressions see while the attempt runs: the places to write to, the run, the attempt."""
-    step = attempt.step
-    outputs = dict(attempt.staged)
+    step, files = attempt.step, context.files
+    inputs, outputs = dict(attempt.inputs), dict(attempt.staged)
+    more: dict[str, object] = {
+        "run": {"id": attempt.run_id, "scheduled_at": None},
+        "attempt": attempt.number,
+        "secrets": secrets,
+    }
     if step.working_dir:
-        outputs = {name: context.files.absolute(path) for name, path in outputs.items()}
-    return context.scope(
-        step,
-        inputs=attempt.inputs,
-        outputs=outputs,
-        more={"run": {"id": attempt.run_id, "scheduled_at": None}, "attempt": attempt.number, "secrets": secrets},
-    )
+        # Paths are relative to the project; from another folder they must lead to the same places.
+        inputs = {name: _all_absolute(files, value) for name, value in inputs.items()}
+        outputs = {name: files.absolute(path) for name, path in outputs.items()}
+        more["steps"] = StepsView(context, files.absolute)
+    return context.scope(step, inputs=inputs, outputs=outputs, more=more)
 
 
 def _variables(context: Context, attempt: Attempt, path: Callable[[str], str]) -> Iterator[tuple[str, str]]:
