@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fingerprint import difference, explain
 from mlorch.engine.fold import FAILED
 from mlorch.engine.manifest import manifest_of
 from mlorch.lang.expressions import NotKnownYet
-from mlorch.model.dataclass import dataclass, replace
 from mlorch.model.spec import CachePolicy
 from mlorch.model.states import Reason, Verdict
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import apply
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass
 from mlorch.model.history import PartitionState
 from mlorch.model.states import RunState
 

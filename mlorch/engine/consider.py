@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.assess import SKIPPED, Assessment, assess
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, condition
-from mlorch.model.dataclass import dataclass
 from mlorch.model.spec import TriggerRule
 from mlorch.model.states import Action, Reason, StepState, Verdict
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlorch.engine.upstream import Reader, upstream_files, upstream_keys
@@ -13,7 +14,6 @@ from mlorch.lang.expressions import ExpressionError, NotKnownYet, has_expression
 from mlorch.lang.globs import is_glob
 from mlorch.lang.partitions import parse_label, partition_scope, split_key
 from mlorch.lang.references import step_names
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.diagnostics import Diagnostic
 from mlorch.model.errors import SpecError
 from mlorch.model.spec import TimeDimension, Write
@@ -428,7 +428,8 @@ class StepView(Mapping[str, object]):
             state = context.states.get(self._id)
             if state is None or not state.ended:
                 raise NotKnownYet(self._id)
-            return state.value
+            # Whether the result was made now or before must not decide: the same call again would do something else.
+            return (StepState.SUCCEEDED if state is StepState.CACHED else state).value
         if name in ("values", "metrics"):
             checkpoint = context.result(step)
             if checkpoint is None:

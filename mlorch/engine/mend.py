@@ -7,10 +7,10 @@ may have been followed by an attempt that nobody knows of. When runs may have be
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

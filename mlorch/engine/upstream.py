@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlorch.lang.expressions import render
 from mlorch.lang.partitions import parse_label, previous_window, window_at, windows
-from mlorch.model.dataclass import dataclass
 from mlorch.model.spec import Span, TimeDimension
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ at the date line) has no window. Windows given by a cron line are not read here.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mlorch.model.dataclass import dataclass
 from mlorch.model.spec import TimeDimension
 
 if TYPE_CHECKING:

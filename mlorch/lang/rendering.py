@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mlorch.lang.expressions import ExpressionError, evaluate, to_text
 from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, use_variable
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
-
-from mlorch.model.dataclass import dataclass
 
 Path: TypeAlias = tuple[str, ...]
 Names: TypeAlias = frozenset[Path]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
-
-from mlorch.model.dataclass import dataclass
 
 
 class Fact(NamedTuple):

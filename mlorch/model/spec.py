@@ -6,10 +6,9 @@ Durations are seconds, sizes bytes. Paths are as typed: relative to the project,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
-
-from mlorch.model.dataclass import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from mlorch.model.diagnostics import Place
@@ -86,8 +85,7 @@ class CatchUp(StrEnum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Whom alerts go to. `contacts` are further (name, address) pairs."""
 
     email: str
@@ -95,8 +93,7 @@ class Owner:
     contacts: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(NamedTuple):
     """A parameter: its JSON Schema fragment (as canonical JSON text, "" for none) and its default."""
 
     name: str
@@ -107,8 +104,7 @@ class Param:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(NamedTuple):
     """Where a secret comes from: `source` is `env`, `file` or `command`, `value` its name, path or command line."""
 
     name: str
@@ -116,8 +112,7 @@ class Secret:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimeDimension:
+class TimeDimension(NamedTuple):
     """Partition by time. `every` is `hour`, `day`, `week`, `month` or "" when `cron` is given."""
 
     name: str
@@ -130,8 +125,7 @@ class TimeDimension:
     lookback: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ValueDimension:
+class ValueDimension(NamedTuple):
     """Partition by value: exactly one of `values`, `glob`, `command` is set."""
 
     name: str
@@ -167,8 +161,7 @@ class UpstreamInput:
     last: Template = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """A named input: `paths` (paths, globs or one expression) or `upstream`. `is_list`: it was written as a list.
 
     `max_age` in seconds.
@@ -183,8 +176,7 @@ class Input:
     upstream: UpstreamInput | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A named output. A `path` that ends in `/` is a folder. `write` is None where the spec does not say."""
 
     name: str
@@ -194,8 +186,7 @@ class Output:
     write: Write | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """After the command, before its outputs are published: exactly one of `expr` and `run`."""
 
     expr: str = ""
@@ -204,8 +195,7 @@ class Check:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """`attempts` counts the first. Delays in seconds. `exit_codes`: the only ones retried (empty: all); `never` wins."""
 
     attempts: int = 1
@@ -219,8 +209,7 @@ class Retry:
     never: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+class Cache(NamedTuple):
     """`ttl` in seconds; `ignore` names inputs, params or env entries left out of the fingerprint."""
 
     policy: CachePolicy = CachePolicy.AUTO
@@ -229,8 +218,7 @@ class Cache:
     ignore: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One command with what it reads and writes."""
 
     id: str
@@ -260,8 +248,7 @@ class Step:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     """One pipeline file, read and checked. `file` is relative to the project; `digest` the SHA-256 of its bytes."""
 
     name: str
@@ -288,8 +275,7 @@ class Pipeline:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """What all pipelines share. `roots` maps a name to an absolute folder outside the project.
 
     `defaults` holds the step keys that are merged under every step, as JSON text ("" for none).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import ChainMap
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from mlorch.lang.commands import parse_command, render_command
 from mlorch.lang.expressions import ExpressionError, condition
 from mlorch.model.attempt import AttemptRequest
 from mlorch.model.events import StepSucceeded
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.spec import Write
 
 if TYPE_CHECKING:

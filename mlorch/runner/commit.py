@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlorch.model.dataclass import dataclass, replace
 from mlorch.model.errors import FileError
 from mlorch.model.events import PublishIntended, StepSucceeded, record
 
@@ -203,7 +203,7 @@ class Committer:
         return done
 
     def _with_outputs(self, item: Publication) -> StepSucceeded:
-        return replace(item.success, outputs=artifacts(self._files, item.moves, item.in_place))
+        return item.success._replace(outputs=artifacts(self._files, item.moves, item.in_place))
 
 
 def artifacts(

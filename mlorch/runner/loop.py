@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 from mlorch.engine.fold import counted, fold
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.errors import ExitCode, FileError
 from mlorch.model.history import RunRecord, StepRecord
 from mlorch.model.states import RunState
@@ -244,8 +244,8 @@ class Runner:
 
     def _begin(self, job: Job, context: Context, forced: frozenset[str]) -> None:
         """Holding the lock: read again, recover, and start a run if there is still something to do."""
-        from mlorch.runner.recovery import recover  # all that only a run needs is imported by the first one
         from mlorch.engine.temps import removable
+        from mlorch.runner.recovery import recover  # all that only a run needs is imported by the first one
         from mlorch.runner.run import Run
 
         ports = self._ports

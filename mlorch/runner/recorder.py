@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import apply
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass
 from mlorch.model.times import iso_utc
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import apply
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass
 from mlorch.model.errors import FileError
 from mlorch.model.states import RunState, StepState
 from mlorch.model.times import iso_utc, parse_iso
@@ -178,7 +178,7 @@ def _finish(
     found = artifacts(files, moves, zip(in_place, names[count:], strict=True))
     success = ev.event(body | {"at": iso_utc(clock.wall()), "outputs": []})
     assert isinstance(success, ev.StepSucceeded)  # noqa: S101 - `commit` wrote it
-    done = ev.StepSucceeded(**{name: getattr(success, name) for name in success.__slots__} | {"outputs": found})
+    done = success._replace(outputs=found)
     journal.append((done,))
     journal.flush()
     apply(state, done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import Considered, consider
@@ -17,7 +18,6 @@ from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError, NotKnownYet
 from mlorch.model import events as ev
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.dataclass import dataclass, field, replace
 from mlorch.model.errors import ExitCode, FileError, SpecError
 from mlorch.model.spec import SideEffects
 from mlorch.model.states import Action, Reason, RunState, StepState
@@ -315,12 +315,8 @@ class Run:
         del self.running[attempt.token]
         assert attempt.done is not None  # noqa: S101 - `ended` set it
         detail = in_words(attempt.done, attempt.step) + self._undone(attempt) + self._scrubbed(attempt)
-        success = replace(
-            success_of(attempt, attempt.done, self.recorder.now()),
-            exit_code=SKIP_ME,
-            state="skipped",
-            how="skipped",
-            detail=detail,
+        success = success_of(attempt, attempt.done, self.recorder.now())._replace(
+            exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail
         )
         self.publishing[attempt.token] = attempt
         self.ports.committer.submit(Publication(self, self.journal, (), (), success))
@@ -340,7 +336,7 @@ class Run:
             else:
                 moves.append((staged, output.path, output.name))
         warnings = "; ".join(attempt.warnings) + self._scrubbed(attempt)
-        success = replace(success_of(attempt, done, self.recorder.now()), detail=warnings)
+        success = success_of(attempt, done, self.recorder.now())._replace(detail=warnings)
         self.publishing[attempt.token] = attempt
         kept = tuple(kept for _, kept in attempt.aside if kept)
         self.ports.committer.submit(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import durations_of
 from mlorch.lang.partitions import closed, windows
-from mlorch.model.dataclass import replace
 from mlorch.model.errors import UsageError
 from mlorch.model.status import BackfillRow, PartitionHealth
 from mlorch.session.contract import BackfillOutcome

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlorch.engine.compact import Prefix, Spans
-from mlorch.model.dataclass import replace
 from mlorch.model.errors import StateError
 from mlorch.model.events import record
 from mlorch.model.findings import Collected

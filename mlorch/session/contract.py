@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from mlorch.model.dataclass import dataclass
 from mlorch.model.ports import Observer
 
 if TYPE_CHECKING:

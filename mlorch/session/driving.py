@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
-
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

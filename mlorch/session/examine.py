@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlorch.engine.compact import Spans
 from mlorch.engine.mend import Gaps
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.errors import StateError
 from mlorch.model.findings import Area, Finding, Level
 from mlorch.world.journal import encode_line

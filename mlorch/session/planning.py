@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.plan import consider_all, plan_of
-from mlorch.model.dataclass import replace
 from mlorch.model.states import Action, Reason
 
 if TYPE_CHECKING:

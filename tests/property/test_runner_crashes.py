@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +25,11 @@ def graphs(draw: st.DrawFn) -> Pipeline:
         step = writes(name, *sorted(needs), more=("y",) if draw(st.booleans()) else ())
         match draw(st.sampled_from(("plain", "plain", "temp", "in_place", "folder"))):
             case "temp":
-                step = replace(step, outputs=tuple(replace(o, temp=True) for o in step.outputs))
+                step = step._replace(outputs=tuple(o._replace(temp=True) for o in step.outputs))
             case "in_place":
-                step = replace(step, outputs=tuple(replace(o, write=Write.IN_PLACE) for o in step.outputs))
+                step = step._replace(outputs=tuple(o._replace(write=Write.IN_PLACE) for o in step.outputs))
             case "folder":
-                step = replace(step, outputs=(*step.outputs, Output("f", f"out/{name}_all/")))
+                step = step._replace(outputs=(*step.outputs, Output("f", f"out/{name}_all/")))
         steps.append(step)
     return made(*steps)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -55,8 +54,7 @@ def outcome_of(end: str, seconds: float, attempt: str) -> Outcome:
 def with_ends(steps: tuple[Step, ...], ends: dict[str, str], rules: dict[str, TriggerRule]) -> Pipeline:
     return made(
         *(
-            replace(
-                step,
+            step._replace(
                 retry=Retry(2, delay=3.0) if ends[step.id] in ("flaky", "not_now") else Retry(),
                 timeout=20.0,
                 allow_failure=ends[step.id] == "tolerated",

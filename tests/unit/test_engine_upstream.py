@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,5 +135,5 @@ def test_a_pipeline_may_read_its_own_earlier_windows() -> None:
     ],
 )
 def test_outputs_are_found_by_name(name: str, found: tuple[str, str] | None) -> None:
-    spec = made(writes("a", more=("y",)), replace(writes("b"), metrics="m.json"))
+    spec = made(writes("a", more=("y",)), writes("b")._replace(metrics="m.json"))
     assert find_output(spec, name) == found

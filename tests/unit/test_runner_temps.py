@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from mlorch.model.events import OutputRemoved
@@ -70,7 +68,7 @@ def test_it_is_made_again_when_a_reader_is_stale() -> None:
     spec = made(TEMP, writes("a", "t"), writes("b", "t"))
     world.run(spec)
     world.started.clear()
-    changed = made(TEMP, replace(writes("a", "t"), run=("other", "${{ outputs.x }}")), writes("b", "t"))
+    changed = made(TEMP, writes("a", "t")._replace(run=("other", "${{ outputs.x }}")), writes("b", "t"))
     assert world.reasons(changed) == {"t": "output_missing", "a": "waiting_upstream", "b": "waiting_upstream"}
     run = world.run(changed)
     assert states(run) == {"t": "succeeded", "a": "succeeded", "b": "cached"}, "the same bytes make nobody else stale"
@@ -84,7 +82,7 @@ def test_a_chain_of_them_is_made_again_from_its_beginning() -> None:
     world.run(made(TEMP, second, last))
     assert set(world.listing()) == {"out/a"}
     world.started.clear()
-    run = world.run(made(TEMP, second, replace(last, run=("other", "${{ outputs.x }}"))))
+    run = world.run(made(TEMP, second, last._replace(run=("other", "${{ outputs.x }}"))))
     assert run.state is RunState.SUCCEEDED
     assert world.started == ["t", "u", "a"]
     assert set(world.listing()) == {"out/a"}
@@ -95,7 +93,7 @@ def test_it_is_not_made_again_for_what_is_not_stale_itself() -> None:
     tail = writes("z", "a")
     world.run(made(TEMP, writes("a", "t"), tail))
     world.started.clear()
-    world.run(made(TEMP, writes("a", "t"), replace(tail, run=("other", "${{ outputs.x }}"))))
+    world.run(made(TEMP, writes("a", "t"), tail._replace(run=("other", "${{ outputs.x }}"))))
     assert world.started == ["z"]
 
 
@@ -117,7 +115,7 @@ def test_a_reader_that_is_run_alone_says_that_it_is_not_there() -> None:
     world = World()
     spec = made(TEMP, writes("a", "t"))
     world.run(spec)
-    changed = made(TEMP, replace(writes("a", "t"), run=("other", "${{ outputs.x }}")))
+    changed = made(TEMP, writes("a", "t")._replace(run=("other", "${{ outputs.x }}")))
     run = world.run(changed, only=["a"])
     assert states(run) == {"a": "not_ready"}
     assert "out/t" in run.steps["a"].detail
@@ -152,7 +150,7 @@ def test_cut_off_before_it_is_removed() -> None:
 
 
 def test_only_some_of_the_outputs_are_temporary() -> None:
-    outputs = (TEMP.outputs[0], replace(TEMP.outputs[0], name="y", path="out/kept", temp=False))
+    outputs = (TEMP.outputs[0], TEMP.outputs[0]._replace(name="y", path="out/kept", temp=False))
     both = Step("t", ("tool", "${{ outputs.x }}", "${{ outputs.y }}"), outputs=outputs)
     world = World()
     spec = made(both, writes("a", "t"))

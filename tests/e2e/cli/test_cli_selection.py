@@ -108,6 +108,24 @@ def test_a_backfill_of_several_pipelines_is_refused_with_their_names(project: Pr
     assert "daily, demo" in done.stderr
 
 
+def test_the_state_of_a_step_is_the_same_word_when_it_is_reused(project: Project) -> None:
+    text = """\
+mlorch: 1
+name: states
+kind: training
+owner: dana@example.org
+steps:
+  first: {run: 'true'}
+  told: {run: [echo, '${{ steps.first.state }}']}
+  asked: {run: 'true', when: "steps.first.state == 'succeeded'"}
+"""
+    _write(project, states=text)
+    assert project("run", "states").returncode == 0
+    (run,) = project.json("run", "states")["data"]["runs"]
+    assert run["run_id"] is None, "nothing was to be done"
+    assert {step["state"] for step in run["steps"]} == {"cached"}
+
+
 def test_a_run_gives_the_failure_as_its_reason_before_what_was_not_ready(project: Project) -> None:
     _write(project, mixed=TEMP.replace("name: temp", "name: mixed").replace("  make:", "  a75: {run: exit 75}\n  make:", 1)
            + "  bad: {run: exit 4}\n")  # fmt: skip
