@@ -6,7 +6,7 @@ import json
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlorch.engine.upstream import Reader, upstream_files, upstream_keys
 from mlorch.lang.commands import parse_command
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 METRICS = "metrics"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedOutput:
+class PlannedOutput(NamedTuple):
     """An output of a step in this partition: `path` is final, without a closing `/`; `write` is decided."""
 
     name: str
@@ -45,8 +44,7 @@ class PlannedOutput:
     temp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedInput:
+class ResolvedInput(NamedTuple):
     """An input as it stands: `value` is what expressions see; `tracked` are (path, digest); `missing` texts for people."""
 
     name: str
@@ -379,6 +377,11 @@ class Context:
         return found
 
 
+def state_word(state: StepState) -> str:
+    """`steps.x.state`. Whether a result was made now or before must not decide: the same call again would do something else."""
+    return (StepState.SUCCEEDED if state is StepState.CACHED else state).value
+
+
 class StepsView(Mapping[str, object]):
     """`steps` in expressions: each step's outputs, values, metrics and state, looked up when they are asked for.
 
@@ -428,8 +431,7 @@ class StepView(Mapping[str, object]):
             state = context.states.get(self._id)
             if state is None or not state.ended:
                 raise NotKnownYet(self._id)
-            # Whether the result was made now or before must not decide: the same call again would do something else.
-            return (StepState.SUCCEEDED if state is StepState.CACHED else state).value
+            return state_word(state)
         if name in ("values", "metrics"):
             checkpoint = context.result(step)
             if checkpoint is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mlorch.engine.context import METRICS
+from mlorch.engine.context import METRICS, state_word
 from mlorch.lang.commands import executed, parse_command
 from mlorch.lang.expressions import has_expression, references
 from mlorch.lang.globs import is_glob
@@ -175,7 +175,7 @@ def _reference_facts(context: Context, name: tuple[str, ...]) -> Iterator[Fact]:
     what = name[2]
     if what == "state":
         state = context.states.get(needed.id)
-        yield Fact("input", f"steps.{needed.id}.state", state.value if state is not None else GONE)
+        yield Fact("input", f"steps.{needed.id}.state", state_word(state) if state is not None else GONE)
         return
     checkpoint = context.result(needed)
     if what == "outputs":

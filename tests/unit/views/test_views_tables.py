@@ -136,6 +136,9 @@ def test_ten_thousand_steps_fit(good_run: RunRecord) -> None:
 
 
 def test_a_cancelled_run_of_very_many_steps_fits_the_screen(good_run: RunRecord) -> None:
+    from mlorch.model.history import StepRecord
+    from mlorch.model.states import StepState
+
     for index in range(300):
         state = StepState.CANCELLED if index > 90 else StepState.SUCCEEDED
         good_run.steps[f"s{index}"] = StepRecord(f"s{index}", state)
