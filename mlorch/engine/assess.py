@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.engine.fingerprint import difference, explain
 from mlorch.engine.fold import FAILED
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from mlorch.model.spec import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """The verdict on a step. `manifest` and `inputs` are set when everything before it is settled.
 
     `missing` are the texts about required inputs that are not there.
@@ -54,7 +52,7 @@ def assess(context: Context, step: Step, *, forced: bool = False) -> Assessment:
     early = _before_manifest(context, step, forced=forced)
     if early is None:
         early = _by_manifest(context, step, context.state.checkpoints[step.id], manifest)
-    return replace(early, manifest=manifest, inputs=inputs)
+    return early._replace(manifest=manifest, inputs=inputs)
 
 
 def _before_manifest(context: Context, step: Step, *, forced: bool) -> Assessment | None:

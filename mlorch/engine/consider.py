@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.engine.assess import SKIPPED, Assessment, assess
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, condition
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from mlorch.model.spec import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(NamedTuple):
     """What happens to a step. `state` is its end if it does not run (`cached`, `skipped`, `blocked`, `not_ready`)."""
 
     action: Action

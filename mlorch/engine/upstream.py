@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.lang.expressions import render
 from mlorch.lang.partitions import parse_label, previous_window, window_at, windows
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _INSTANT = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamFiles:
+class UpstreamFiles(NamedTuple):
     """What an upstream input stands for: `artifacts` in the order of their partitions, `missing` texts for people.
 
     `keys` are the partitions it needs, whether they are done or not.
@@ -35,8 +33,7 @@ class UpstreamFiles:
     is_list: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """Who reads: a step of a pipeline, in a window (None if that pipeline has no time dimension)."""
 
     pipeline: str

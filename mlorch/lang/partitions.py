@@ -8,10 +8,9 @@ at the date line) has no window. Windows given by a cron line are not read here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.model.spec import TimeDimension
 
@@ -33,8 +32,7 @@ _DAY_LONG = timedelta(days=1)
 _HOUR_LONG = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """A partition's span of time: from `start`, included, to `end`, not included; aware, in the dimension's time zone."""
 
     label: str

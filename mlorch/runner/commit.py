@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.model.errors import FileError
 from mlorch.model.events import PublishIntended, StepSucceeded, record
@@ -43,8 +42,7 @@ class SharedJournal:
         self._journal.flush()
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """A step whose command and checks succeeded. `moves` are (staged, final, output name); `success` lacks its outputs.
 
     `in_place` are (path, output name) that already stand where they belong; `discard` is removed when all is recorded.
@@ -214,7 +212,7 @@ def artifacts(
     for path, name in (*((final, name) for _, final, name in moves), *in_place):
         artifact = files.look(path)
         if artifact is not None:
-            found.append(replace(artifact, name=name))
+            found.append(artifact._replace(name=name))
     return tuple(found)
 
 

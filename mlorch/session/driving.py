@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +20,7 @@ CANCEL = signal.SIGUSR1
 """What `mlorch cancel` sends: none of the above, so that a run that was cancelled is told from one that was ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class DriveOptions:
+class DriveOptions(NamedTuple):
     """What the runner is told; `slots` None means the CPUs we may use, `wait_timeout` is in seconds."""
 
     slots: int | None = None

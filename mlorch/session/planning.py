@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.plan import consider_all, plan_of
@@ -46,11 +45,10 @@ def _not_decided_yet(plan: Plan, pipeline: Pipeline, before: dict[str, str]) -> 
         waits = reads.get(step.id) or next((need for need in step.needs if need in unknown), "")
         if waits and (step.action is Action.REUSE or step.reason is Reason.INPUT_MISSING):
             unknown[step.id] = waits
-            step = replace(  # noqa: PLW2901 - the same step, decided later
-                step,
+            step = step._replace(  # noqa: PLW2901 - the same step, decided later
                 action=Action.UNKNOWN,
                 reason=Reason.WAITING_UPSTREAM,
                 detail=f"depends on {waits}, which runs first",
             )
         steps.append(step)
-    return replace(plan, steps=tuple(steps))
+    return plan._replace(steps=tuple(steps))

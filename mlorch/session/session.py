@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mlorch.engine.graph import graph_of
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
 from mlorch.model.errors import ExitCode, UsageError
-from mlorch.model.status import Graph, GraphNode
 from mlorch.session.contract import Outcome
 from mlorch.session.driving import CANCEL, DriveOptions, drive
 from mlorch.session.history import History, alive
 from mlorch.session.jobs import Jobs, Selected
 from mlorch.session.selection import (
-    in_order,
     one_pipeline,
     parameters,
     partition_keys,
@@ -32,8 +29,7 @@ if TYPE_CHECKING:
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import Plan, StepPlan
     from mlorch.model.ports import Observer
-    from mlorch.model.spec import Pipeline
-    from mlorch.model.status import PipelineStatus
+    from mlorch.model.status import Graph, PipelineStatus
     from mlorch.runner.loop import Job
     from mlorch.session.contract import BackfillObserver, BackfillOutcome
     from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions, RunsFilter
@@ -176,9 +172,11 @@ class Session:
 
     def graph(self, pipeline: str | None) -> list[Graph]:
         """The steps of the selected pipelines, or one graph of all pipelines."""
+        from mlorch.session.graphs import pipelines_graph, steps_graph
+
         if pipeline is None:
-            return [_pipelines_graph(self.workspace.selectable())]
-        return [_steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
+            return [pipelines_graph(self.workspace.selectable())]
+        return [steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
 
     def cancel(self, run: RunRecord) -> str:
         """End a run from another shell. Raises `UsageError` when it is over."""
@@ -197,40 +195,3 @@ def _drive_options(options: RunOptions) -> DriveOptions:
         options.rerun_unsafe,
         kill_orphans=options.orphans == "kill",
     )
-
-
-def _steps_graph(pipeline: Pipeline) -> Graph:
-    graph = graph_of(pipeline)
-    by_id = {step.id: step for step in pipeline.steps}
-    nodes = []
-    for step_id in graph.order:
-        step = by_id[step_id]
-        command = step.run if isinstance(step.run, str) else " ".join(step.run)
-        nodes.append(
-            GraphNode(
-                step_id,
-                tuple(
-                    (need, ", ".join(output.name for output in by_id[need].outputs)) for need in graph.needs[step_id]
-                ),
-                command.strip().splitlines()[0] if command.strip() else "",
-                tuple(item.name for item in step.inputs),
-                tuple(output.name for output in step.outputs),
-            )
-        )
-    return Graph(pipeline.name, tuple(nodes), pipeline.kind.value)
-
-
-def _pipelines_graph(pipelines: Sequence[Pipeline]) -> Graph:
-    needs = pipeline_needs(pipelines)
-    names = {pipeline.name for pipeline in pipelines}
-    nodes = []
-    for name in in_order(needs):
-        pipeline = next(found for found in pipelines if found.name == name)
-        flows: dict[str, list[str]] = {}
-        for step in pipeline.steps:
-            for item in step.inputs:
-                if item.upstream is not None and item.upstream.pipeline in names - {name}:
-                    flows.setdefault(item.upstream.pipeline, []).append(item.upstream.output)
-        edges = tuple((need, ", ".join(dict.fromkeys(outputs))) for need, outputs in flows.items())
-        nodes.append(GraphNode(name, edges, pipeline.kind.value))
-    return Graph("", tuple(nodes))

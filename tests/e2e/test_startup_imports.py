@@ -29,9 +29,7 @@ steps:
 HEAVY = {
     "asyncio",
     "croniter",
-    "dataclasses",
     "filelock",
-    "inspect",
     "jsonschema",
     "logging",
     "rich",
