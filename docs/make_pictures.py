@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).parent
-WIDTH = 110
+WIDTH = 94
 """Columns: as many as the README shows without making the letters small."""
 DAY = "2013-02-02T12:00-05:00"
 """What the first picture takes for today: a few days after the last that the demo delivers."""

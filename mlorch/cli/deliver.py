@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlorch.model.errors import ExitCode
 from mlorch.session.options import DEFAULT_ONLY
 
 if TYPE_CHECKING:
@@ -135,11 +136,14 @@ def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options
 
         terminal.document(outcome.exit_code, {"runs": rows}, diagnostics(session.diagnostics))
         return outcome.exit_code
+    say_passed_over(terminal, session)
     if not terminal.options.quiet:
         for row in rows:
             if row["run_id"] is None:
                 _idle_line(terminal, row)
         _summary(terminal, [row for row in rows if row["run_id"] is not None])
+    else:
+        _complain(terminal, rows, outcome.exit_code)
     if terminal.github:
         from mlorch.views.github import summary
 
@@ -148,14 +152,32 @@ def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options
     return outcome.exit_code
 
 
+def say_passed_over(terminal: Terminal, session: Session) -> None:
+    """Files that a selection might have meant, but whose specs are wrong, on stderr."""
+    if session.passed_over:
+        from mlorch.cli.errors import say_problems
+
+        say_problems(terminal, session.passed_over, error=True)
+
+
 def _idle_line(terminal: Terminal, row: Row) -> None:
     """Written by hand: the most frequent end of a run must not wait for a library of tables."""
     from mlorch.views.plain import run_line
 
     line = run_line(row)
-    if terminal.table:
+    if terminal.table and row["state"] == "succeeded":
         line = f"\x1b[32m✓\x1b[0m {line}" if terminal.options.color else f"✓ {line}"
     terminal.say(line)
+
+
+def _complain(terminal: Terminal, rows: Sequence[Row], exit_code: int) -> None:
+    """`-q`: of the runs that did not reach their end, and have no failed step to show, a line each on stderr."""
+    from mlorch.views.plain import run_line
+
+    for row in rows:
+        busy = row["state"] == "skipped" and exit_code == ExitCode.BUSY
+        if busy or row["state"] not in ("succeeded", "failed", "skipped"):
+            terminal.warn(run_line(row))
 
 
 def _summary(terminal: Terminal, rows: Sequence[Row]) -> None:

@@ -31,7 +31,8 @@ def doctor(
     repair: Annotated[
         bool,
         typer.Option(
-            "--repair", help="Mend the state (with --state); what is replaced is kept, partitions in use are left alone."
+            "--repair",
+            help="Mend the state (with --state); what is replaced is kept, partitions in use are left alone.",
         ),
     ] = False,
 ) -> int:

@@ -43,6 +43,7 @@ def status(
     ] = 0,
 ) -> int:
     """Each pipeline: kind, health, last run, and its partitions as a strip."""
+    from mlorch.cli.deliver import say_passed_over
     from mlorch.views.rows import status_row
 
     terminal: Terminal = ctx.obj
@@ -53,8 +54,11 @@ def status(
 
         rows = [status_row(item, session.state_folder) for item in found]
         terminal.document(0, {"pipelines": rows}, diagnostics(session.diagnostics))
-    elif not found:
-        terminal.say("no pipelines here yet")
+        return 0
+    say_passed_over(terminal, session)
+    if not found:
+        if not session.passed_over:
+            terminal.say("no pipelines here yet")
     elif watch and terminal.live:
         _watch(terminal, tuple(pipelines or ()), partitions)
     elif terminal.table:
@@ -141,6 +145,7 @@ def graph(
     ] = "",
 ) -> int:
     """Steps in the order in which they run, or all pipelines and what flows between them."""
+    from mlorch.cli.deliver import say_passed_over
     from mlorch.views import graph as drawing
     from mlorch.views.rows import graph_row
 
@@ -151,8 +156,12 @@ def graph(
     session = terminal.session()
     graphs = session.graph(pipeline or None)
     if form == "json":
-        terminal.document(0, {"graphs": [graph_row(item) for item in graphs]})
-    elif form == "tree":
+        from mlorch.views.json_ import diagnostics
+
+        terminal.document(0, {"graphs": [graph_row(item) for item in graphs]}, diagnostics(session.passed_over))
+        return 0
+    say_passed_over(terminal, session)
+    if form == "tree":
         for item in graphs:
             terminal.lines(drawing.tree_lines(item))
     else:
@@ -166,10 +175,8 @@ def now(terminal: Terminal) -> datetime:
     """The time that ages go by: `--now`, or the real one."""
     from datetime import UTC, datetime
 
+    from mlorch.session.workspace import given_time
+
     if not terminal.options.now:
         return datetime.now(UTC)
-    try:
-        found = datetime.fromisoformat(terminal.options.now)
-    except ValueError:
-        raise UsageError(f"--now {terminal.options.now}: this is no time in ISO 8601") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return given_time(terminal.options.now)

@@ -309,13 +309,19 @@ def _show_plans(terminal: Terminal, session: Session, plans: Sequence[Plan], *, 
     rows = [plan_row(item) for item in plans]
     changes = any(step["action"] in ("run", "unknown") for row in rows for step in row["steps"])
     code = int(ExitCode.WOULD_CHANGE) if tell and changes else 0
+    if session.passed_over:
+        code = int(ExitCode.SPEC)
     if terminal.json:
         from mlorch.views.json_ import diagnostics
 
         terminal.document(code, {"pipelines": rows}, diagnostics(session.diagnostics))
-    elif terminal.options.quiet:
         return code
-    elif terminal.table:
+    from mlorch.cli.deliver import say_passed_over
+
+    say_passed_over(terminal, session)
+    if terminal.options.quiet:
+        return code
+    if terminal.table:
         from mlorch.views.tables import plan_table
 
         width = terminal.width

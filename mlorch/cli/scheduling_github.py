@@ -103,12 +103,10 @@ def _tell(terminal: Terminal, files: list[File]) -> None:
 
     for file in files:
         terminal.lines(drift_lines(drift_row(item.what, item.wanted, item.found) for item in file.differs))
-        if not file.text:
-            terminal.say(f"remove {file.path}")
-        elif file.differs:
+        if file.text and file.differs:
             command = file.text.partition("\n")[0].removeprefix("# Made by: ")
             terminal.say(f"to make it right: {command} > {file.path}")
-        elif not terminal.options.quiet:
+        elif not file.differs and not terminal.options.quiet:
             terminal.say(f"{file.path} is as it should be")
 
 

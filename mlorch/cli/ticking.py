@@ -16,7 +16,6 @@ def perform_tick(terminal: Terminal, names: Sequence[str], options: RunOptions, 
     """Run what is due and tell of it, if there was something. `waiting` is the exit code when data is awaited or a partition is busy (None: as `run`)."""
     from mlorch.cli.deliver import observer_for, show_outcome
     from mlorch.cli.errors import say_problems
-    from mlorch.model.dataclass import replace
 
     session = terminal.session()
     observer = observer_for(terminal, session)
@@ -25,7 +24,7 @@ def perform_tick(terminal: Terminal, names: Sequence[str], options: RunOptions, 
     finally:
         observer.close()
     if waiting is not None and outcome.exit_code in (5, 6):
-        outcome = replace(outcome, exit_code=waiting)
+        outcome = outcome._replace(exit_code=waiting)
     if session.workspace.unsound and not terminal.json:
         say_problems(terminal, session.workspace.unsound, error=True)
     return show_outcome(terminal, session, outcome, options)

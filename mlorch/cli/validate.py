@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlorch.model.dataclass import dataclass
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import UsageError
 from mlorch.model.spec import Pipeline, Project

@@ -14,9 +14,9 @@ The words of `ScheduleNoted.what`, with their facts:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.events import ScheduleNoted
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ class Missed:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What a person said of a key: `state` is `done` or `missing`. `at` is the wall clock's time, ISO UTC."""
 
     state: str

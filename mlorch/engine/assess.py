@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.engine.fingerprint import difference, explain
 from mlorch.engine.fold import FAILED
 from mlorch.engine.manifest import manifest_of
 from mlorch.lang.expressions import NotKnownYet
-from mlorch.model.dataclass import dataclass, replace
 from mlorch.model.spec import CachePolicy
 from mlorch.model.states import Reason, Verdict
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from mlorch.model.spec import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """The verdict on a step. `manifest` and `inputs` are set when everything before it is settled.
 
     `missing` are the texts about required inputs that are not there.
@@ -54,7 +52,7 @@ def assess(context: Context, step: Step, *, forced: bool = False) -> Assessment:
     early = _before_manifest(context, step, forced=forced)
     if early is None:
         early = _by_manifest(context, step, context.state.checkpoints[step.id], manifest)
-    return replace(early, manifest=manifest, inputs=inputs)
+    return early._replace(manifest=manifest, inputs=inputs)
 
 
 def _before_manifest(context: Context, step: Step, *, forced: bool) -> Assessment | None:
@@ -88,15 +86,17 @@ def _by_manifest(context: Context, step: Step, checkpoint: Checkpoint, manifest:
         return Assessment(Verdict.FRESH, Reason.UNCHANGED, "cache: always")
     paths = {artifact.path for artifact in checkpoint.outputs}
     declared = {output.path for output in context.outputs(step)}
-    for artifact in checkpoint.outputs:
-        if artifact.path in context.state.removed or artifact.path not in declared or files.same(artifact):
-            continue
-        if not files.exists(artifact.path):
-            return Assessment(Verdict.STALE, Reason.OUTPUT_MISSING, f"{artifact.path} is missing")
-        return Assessment(Verdict.STALE, Reason.OUTPUT_CHANGED, f"{artifact.path} was changed since the step wrote it")
-    for path in sorted(declared - paths) if checkpoint.how != SKIPPED else ():
+    other = [
+        artifact.path
+        for artifact in checkpoint.outputs
+        if artifact.path not in context.state.removed and artifact.path in declared and not files.same(artifact)
+    ]
+    # What is missing is told before what was changed.
+    for path in (*other, *sorted(declared - paths)) if checkpoint.how != SKIPPED else ():
         if not files.exists(path):
             return Assessment(Verdict.STALE, Reason.OUTPUT_MISSING, f"{path} is missing")
+    if other:
+        return Assessment(Verdict.STALE, Reason.OUTPUT_CHANGED, f"{other[0]} was changed since the step wrote it")
     changes = difference(checkpoint.manifest, manifest)
     if changes:
         reason, first = changes[0]

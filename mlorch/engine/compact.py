@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import apply
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass
 from mlorch.model.history import PartitionState
 from mlorch.model.states import RunState
 
@@ -96,16 +96,6 @@ class Prefix:
     def events(self, at: str) -> Iterator[ev.Event]:
         """What folds to the same checkpoints, unfinished and removed."""
         state = self._state
-        yield ev.JournalCompacted(
-            self._last,
-            at,
-            state.events,
-            self._runs,
-            len(state.checkpoints),
-            tuple(state.unfinished.items()),
-            tuple(sorted(state.removed)),
-            state.doubt,
-        )
         for found in state.checkpoints.values():
             yield ev.CheckpointKept(
                 found.run_id,
@@ -121,3 +111,13 @@ class Prefix:
                 found.peak_rss_bytes,
                 found.how,
             )
+        # Last: without this line, which says what of them may not be believed, a repair believes none of them.
+        yield ev.JournalCompacted(
+            self._last,
+            at,
+            state.events,
+            self._runs,
+            tuple(state.unfinished.items()),
+            tuple(sorted(state.removed)),
+            state.doubt,
+        )

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.engine.assess import SKIPPED, Assessment, assess
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, condition
-from mlorch.model.dataclass import dataclass
 from mlorch.model.spec import TriggerRule
 from mlorch.model.states import Action, Reason, StepState, Verdict
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from mlorch.model.spec import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(NamedTuple):
     """What happens to a step. `state` is its end if it does not run (`cached`, `skipped`, `blocked`, `not_ready`)."""
 
     action: Action
@@ -49,7 +47,7 @@ def consider(context: Context, step: Step, *, forced: bool = False) -> Considere
                 return Considered(Action.SKIP, found.reason, "it asked to be skipped before", StepState.SKIPPED, found)
             return Considered(Action.REUSE, found.reason, found.detail, StepState.CACHED, found)
         case Verdict.STALE:
-            return Considered(Action.RUN, found.reason, found.detail, None, found)
+            return _gone(context, step) or Considered(Action.RUN, found.reason, found.detail, None, found)
         case Verdict.UNKNOWN:
             return Considered(Action.UNKNOWN, found.reason, found.detail, None, found)
 
@@ -123,4 +121,16 @@ def _unselected(context: Context, step: Step) -> Considered | None:
         if need not in context.selected and need not in context.settled:
             detail = f"needs {need}, which is not selected and has no result: run it first"
             return Considered(Action.SKIP, Reason.INPUT_MISSING, detail, StepState.NOT_READY)
+    return None
+
+
+def _gone(context: Context, step: Step) -> Considered | None:
+    """What a step that is to run would not find: an output, `temp` or not, that nothing brings about in this run."""
+    for need in context.graph.needs[step.id]:
+        checkpoint = context.state.checkpoints.get(need) if need not in context.selected else None
+        for artifact in checkpoint.outputs if checkpoint is not None else ():
+            if not context.files.exists(artifact.path):
+                why = "was temporary and is removed" if artifact.path in context.state.removed else "is missing"
+                detail = f"{artifact.path} {why}: select {need} as well, which writes it"
+                return Considered(Action.SKIP, Reason.INPUT_MISSING, detail, StepState.NOT_READY)
     return None

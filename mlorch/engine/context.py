@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlorch.engine.upstream import upstream_files, upstream_keys
+from mlorch.engine.upstream import Reader, upstream_files, upstream_keys
 from mlorch.lang.commands import parse_command
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, has_expression, render, value_of
 from mlorch.lang.globs import is_glob
 from mlorch.lang.partitions import parse_label, partition_scope, split_key
 from mlorch.lang.references import step_names
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.diagnostics import Diagnostic
 from mlorch.model.errors import SpecError
 from mlorch.model.spec import TimeDimension, Write
@@ -26,15 +26,14 @@ if TYPE_CHECKING:
     from mlorch.lang.references import Names
     from mlorch.lang.zones import Window
     from mlorch.model.history import PartitionState
-    from mlorch.model.manifest import Checkpoint
+    from mlorch.model.manifest import Artifact, Checkpoint
     from mlorch.model.ports import Catalog, Files
     from mlorch.model.spec import Input, Pipeline, Step
 
 METRICS = "metrics"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedOutput:
+class PlannedOutput(NamedTuple):
     """An output of a step in this partition: `path` is final, without a closing `/`; `write` is decided."""
 
     name: str
@@ -45,8 +44,7 @@ class PlannedOutput:
     temp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedInput:
+class ResolvedInput(NamedTuple):
     """An input as it stands: `value` is what expressions see; `tracked` are (path, digest); `missing` texts for people."""
 
     name: str
@@ -122,6 +120,10 @@ class Context:
                 return parse_label(dimension, label)
         return None
 
+    def reader(self, step: Step) -> Reader:
+        """The step, as one that reads other partitions."""
+        return Reader(self.pipeline.name, step.id, self.own_window())
+
     def partition(self) -> Mapping[str, object]:
         """What expressions see as `partition`."""
         if self._partition is None:
@@ -196,8 +198,15 @@ class Context:
         command = self.command(step)
         if command.mentions_output(name) or (name == METRICS and "MLORCH_METRICS" in text):
             return Write.STAGE
-        words = {word.rstrip("/") for word in command.words}
-        return Write.IN_PLACE if path in words else Write.STAGE
+        return Write.IN_PLACE if path in map(self._plain_path, command.words) else Write.STAGE
+
+    def _plain_path(self, word: str) -> str:
+        """A word of a command as the path that it may be: evaluated as far as paths of outputs are, without a closing `/`."""
+        try:
+            text = render(word, self.path_scope()) if has_expression(word) else word
+        except ExpressionError:  # it holds what no output's path can: it is none
+            return ""
+        return text.rstrip("/").removeprefix("./")
 
     def path(self, step: Step, template: str, scope: Mapping[str, object]) -> str:
         """A path of a step, evaluated and held to the project. Raises `SpecError`."""
@@ -288,7 +297,8 @@ class Context:
             checkpoint = self.result(writer)
             for written in checkpoint.outputs if checkpoint else ():
                 if written.path == path:
-                    return written.digest
+                    digest = self.digest_of(writer, written)
+                    return "" if digest is not None and item.track.value == "none" else digest
         if item.track.value == "none":
             return "" if self.files.exists(path) else None
         if item.track.value == "mtime":
@@ -311,13 +321,13 @@ class Context:
         if upstream is None:
             raise self.wrong(step, "E405", f"step {step.id} reads the pipeline {source.pipeline}, which does not exist")
         try:
-            keys = upstream_keys(source, upstream, self.own_window(), self.path_scope(), self.catalog)
+            keys = upstream_keys(source, upstream, self.reader(step), self.path_scope(), self.catalog)
         except ExpressionError as error:
             raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint) from error
         except ValueError as error:
             raise self.wrong(step, "E406", f"step {step.id}, input {item.name}: {error}") from error
         own = [dim.name for dim in self.pipeline.partitions]
-        found = upstream_files(source, upstream, keys, self.catalog, self.files, own)
+        found = upstream_files(source, upstream, keys, self.catalog, self.files, self.pipeline.name, own)
         paths = [artifact.path for artifact in found.artifacts]
         value: object = paths if found.is_list else (paths[0] if paths else None)
         tracked = tuple((artifact.path, artifact.digest) for artifact in found.artifacts)
@@ -334,6 +344,16 @@ class Context:
                 return None
             return self.state.checkpoints.get(step.id)
         raise NotKnownYet(step.id)
+
+    def digest_of(self, writer: Step, artifact: Artifact) -> str | None:
+        """What stands for the content of an output; None if it is missing.
+
+        A step outside the selection is not looked after by this run: there it is what stands on disk that counts.
+        """
+        if writer.id in self.selected or artifact.path in self.state.removed:
+            return artifact.digest
+        found = self.files.look(artifact.path, artifact)
+        return found.digest if found is not None else None
 
     def age_of(self, at: str) -> float:
         """Seconds since an ISO time of a record."""
@@ -360,18 +380,27 @@ class Context:
         return found
 
 
+def state_word(state: StepState) -> str:
+    """`steps.x.state`. Whether a result was made now or before must not decide: the same call again would do something else."""
+    return (StepState.SUCCEEDED if state is StepState.CACHED else state).value
+
+
 class StepsView(Mapping[str, object]):
-    """`steps` in expressions: each step's outputs, values, metrics and state, looked up when they are asked for."""
+    """`steps` in expressions: each step's outputs, values, metrics and state, looked up when they are asked for.
 
-    __slots__ = ("_context",)
+    `place` makes of the path of an output what the reader is to see.
+    """
 
-    def __init__(self, context: Context) -> None:
+    __slots__ = ("_context", "_place")
+
+    def __init__(self, context: Context, place: Callable[[str], str] = str) -> None:
         self._context = context
+        self._place = place
 
     def __getitem__(self, step_id: str) -> object:
         if step_id not in self._context.by_id:
             raise KeyError(step_id)
-        return StepView(self._context, step_id)
+        return StepView(self._context, step_id, self._place)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._context.by_id)
@@ -383,11 +412,12 @@ class StepsView(Mapping[str, object]):
 class StepView(Mapping[str, object]):
     """`steps.x` in expressions."""
 
-    __slots__ = ("_context", "_id")
+    __slots__ = ("_context", "_id", "_place")
 
-    def __init__(self, context: Context, step_id: str) -> None:
+    def __init__(self, context: Context, step_id: str, place: Callable[[str], str]) -> None:
         self._context = context
         self._id = step_id
+        self._place = place
 
     def __iter__(self) -> Iterator[str]:
         return iter(("outputs", "values", "metrics", "state"))
@@ -399,12 +429,12 @@ class StepView(Mapping[str, object]):
         context = self._context
         step = context.by_id[self._id]
         if name == "outputs":
-            return {output.name: output.path for output in context.outputs(step)}
+            return {output.name: self._place(output.path) for output in context.outputs(step)}
         if name == "state":
             state = context.states.get(self._id)
             if state is None or not state.ended:
                 raise NotKnownYet(self._id)
-            return state.value
+            return state_word(state)
         if name in ("values", "metrics"):
             checkpoint = context.result(step)
             if checkpoint is None:

@@ -7,9 +7,7 @@ it fires every minute, which is the same in every zone, and `mlorch tick` evalua
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-from mlorch.model.dataclass import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +26,7 @@ class CrontabError(ValueError):
     """The crontab, or a path that would have to stand in it, cannot be worked with; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What a project needs of cron: `program` is mlorch as words, all paths are absolute. `cron_log` is appended to."""
 
     project: str
@@ -42,8 +39,7 @@ class Entry:
         return f"{self.state}/cron.log"
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(NamedTuple):
     """A way in which the crontab is not what `install` would make of it. `wanted` and `found` are lines, "" for none."""
 
     what: str

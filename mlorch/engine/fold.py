@@ -59,7 +59,8 @@ def apply(state: PartitionState, event: ev.Event) -> None:  # noqa: C901, PLR091
         case ev.JournalRepaired():
             _repaired(state, event)
         case ev.JournalCompacted():
-            state.events, state.doubt = event.events, event.doubt
+            state.events += event.events - 1
+            state.doubt = state.doubt or event.doubt
             state.unfinished, state.removed = dict(event.unfinished), set(event.removed)
         case ev.CheckpointKept():
             state.events -= 1  # it stands for events that `JournalCompacted` has counted
@@ -172,7 +173,7 @@ def _step_succeeded(state: PartitionState, event: ev.StepSucceeded) -> None:
     if event.attempt:
         attempt = _attempt(step, event.attempt)
         attempt.state, attempt.finished_at, attempt.exit_code = step.state, event.at, event.exit_code
-        attempt.cause = "exit"
+        attempt.cause, attempt.detail = "exit", event.detail
         attempt.duration_s, attempt.peak_rss_bytes = event.duration_s, event.peak_rss_bytes
         attempt.cpu_s = event.cpu_s
     state.checkpoints[event.step] = _checkpoint(event)

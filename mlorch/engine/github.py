@@ -6,11 +6,10 @@ import json
 import re
 from difflib import SequenceMatcher
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlorch.engine.crontab import Drift
 from mlorch.engine.github_times import calls
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,8 +27,7 @@ _USES = re.compile(r"(\buses:\s*[^@\s]+)@.*")
 _NAME = re.compile(r"(?!GITHUB_)[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """What a workflow is made for: `pipeline` is "" for the whole project, `folder` the project's in the repository ("" for its top).
 
     `action` is what `uses:` names, `setup` lines of a shell, `requirements` a file for pip ("" for none).
@@ -57,8 +55,7 @@ class Wish:
         return f".github/workflows/mlorch{self.slug}{'.' if self.pipeline else ''}{self.pipeline}.yml"
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """An input of `workflow_dispatch`. `kind` is `string`, `boolean` or `choice`; `default` None for none."""
 
     id: str
@@ -252,10 +249,8 @@ def _quoted(text: str) -> str:
     return json.dumps(text)
 
 
-def drift(wish: Wish, wanted: str, found: str | None) -> tuple[Drift, ...]:
-    """How the file in the repository (None: it is not there) differs from what `workflow` gives; versions behind an `@` do not count."""
-    if found is None:
-        return (Drift(f"{wish.file} is not there"),)
+def drift(wish: Wish, wanted: str, found: str) -> tuple[Drift, ...]:
+    """How the file in the repository differs from what `workflow` gives; versions behind an `@` do not count."""
     new = [_USES.sub(r"\1@", line.rstrip()) for line in wanted.splitlines()]
     old = [_USES.sub(r"\1@", line.rstrip()) for line in found.splitlines()]
     shown_new, shown_old = wanted.splitlines(), found.splitlines()

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from mlorch.lang.cron import parse_cron
 from mlorch.lang.zones import zone
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,8 +31,7 @@ _YEARS = (2024, 2027)
 _LAST_DAYS = frozenset({28, 29, 30, 31})
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A cron line in UTC, and why it is there, for the comment behind it."""
 
     cron: str

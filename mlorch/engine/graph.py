@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.lang.references import step_edges
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from mlorch.model.spec import Pipeline
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(NamedTuple):
     """`needs` and `readers` of each step; `order` is topological, ties in the order of the file."""
 
     order: tuple[str, ...]

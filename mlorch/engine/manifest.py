@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mlorch.engine.context import METRICS
+from mlorch.engine.context import METRICS, state_word
 from mlorch.lang.commands import executed, parse_command
 from mlorch.lang.expressions import has_expression, references
 from mlorch.lang.globs import is_glob
@@ -165,7 +165,7 @@ def _need_facts(context: Context, need: str) -> Iterator[Fact]:
         yield Fact("upstream", need, state.value if state is not None else GONE)
     elif checkpoint.outputs:
         for artifact in checkpoint.outputs:
-            yield Fact("input", artifact.path, artifact.digest)
+            yield Fact("input", artifact.path, context.digest_of(context.by_id[need], artifact) or GONE)
     else:
         yield Fact("upstream", need, f"{checkpoint.run_id}/{checkpoint.attempt}")
 
@@ -175,13 +175,13 @@ def _reference_facts(context: Context, name: tuple[str, ...]) -> Iterator[Fact]:
     what = name[2]
     if what == "state":
         state = context.states.get(needed.id)
-        yield Fact("input", f"steps.{needed.id}.state", state.value if state is not None else GONE)
+        yield Fact("input", f"steps.{needed.id}.state", state_word(state) if state is not None else GONE)
         return
     checkpoint = context.result(needed)
     if what == "outputs":
         for artifact in checkpoint.outputs if checkpoint else ():
             if len(name) == 3 or artifact.name == name[3]:
-                yield Fact("input", artifact.path, artifact.digest)
+                yield Fact("input", artifact.path, context.digest_of(needed, artifact) or GONE)
     elif what in ("values", METRICS):
         given = json.loads((checkpoint.values if what == "values" else checkpoint.metrics) if checkpoint else "{}")
         value: object = given

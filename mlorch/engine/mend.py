@@ -7,15 +7,15 @@ may have been followed by an attempt that nobody knows of. When runs may have be
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ENDS = (ev.RunEnded, ev.RunLost)
+_BOUNDARIES = (ev.RunEnded, ev.RunLost, ev.JournalRepaired, ev.JournalCompacted)
 
 
 @dataclass(slots=True)
@@ -38,7 +38,6 @@ class Gaps:
         self._pending: list[int] = []
         self._run_id = ""
         self._settled: set[str] = set()
-        self._snapshot = 0
         self._kept: list[str] = []
 
     def gap(self, number: int) -> None:
@@ -50,11 +49,9 @@ class Gaps:
         for number in self._pending:
             self._gaps.append(self._between(number, event))
         self._pending.clear()
-        if isinstance(event, ev.JournalCompacted):
-            self._snapshot = event.checkpoints
-        elif isinstance(event, ev.CheckpointKept):
+        if isinstance(event, ev.CheckpointKept):
             self._kept.append(event.step)
-        elif isinstance(event, (ev.JournalRepaired, *_ENDS)):
+        elif isinstance(event, _BOUNDARIES):
             self._enter("")
         else:
             self._in_run(event)
@@ -70,8 +67,9 @@ class Gaps:
     def _between(self, number: int, event: ev.Event) -> _Open:
         if self._run_id and event.run_id == self._run_id and not isinstance(event, ev.RunStarted):
             return _Open(number, self._run_id, self._settled)  # shared: what the run still tells is added to it
-        if isinstance(event, ev.CheckpointKept) and self._snapshot:
-            # Copies of checkpoints are missing; what they stood for is not done, the others are as they were.
+        if isinstance(event, (ev.CheckpointKept, ev.JournalCompacted)):
+            # Copies of checkpoints are missing: what they stood for is not done. The others are as they were, if the line that
+            # closes them is left: where that is missing too, the gap is followed by something else, and none of them counts.
             return _Open(number, "", set(self._kept))
         return _Open(number, "", set())
 

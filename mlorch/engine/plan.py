@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import consider
@@ -67,6 +66,10 @@ def durations_of(state: PartitionState) -> dict[str, float]:
         for step in run.steps.values():
             if step.last is not None and step.last.state is StepState.SUCCEEDED:
                 seen.setdefault(step.id, []).append(step.last.duration_s)
+    if not seen:
+        return {}
+    from statistics import median  # it imports random, decimal and fractions, and a run with nothing to do needs none
+
     return {step: median(values) for step, values in seen.items()}
 
 

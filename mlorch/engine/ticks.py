@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.lang.keys import time_label
 from mlorch.lang.partitions import bounds, closes_at, last_closed, parse_label, previous_window
 from mlorch.lang.schedules import Ticks
-from mlorch.model.dataclass import dataclass
 from mlorch.model.spec import CatchUp
 from mlorch.model.times import iso_utc, parse_iso
 
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 _LONG_AGO_DAYS = 366 * 200
 
 
-@dataclass(frozen=True, slots=True)
-class Dues:
+class Dues(NamedTuple):
     """What a look found. `tick` is the newest one (or the time of a look that found none yet), `slot` what it is known by.
 
     `due` are time labels, oldest first (one "" without a time dimension); `again` those that `lookback` asks for; `missed` is

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.lang.expressions import render
 from mlorch.lang.keys import keys_of, time_label, value_dimensions
 from mlorch.lang.partitions import bounds, parse_label, previous_window, window_at, windows
-from mlorch.model.dataclass import dataclass
 from mlorch.model.spec import Span, TimeDimension
 
 if TYPE_CHECKING:
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from mlorch.model.ports import Catalog, Files
     from mlorch.model.spec import Pipeline, UpstreamInput, ValueDimension
 
+_INSTANT = timedelta(microseconds=1)
 
-@dataclass(frozen=True, slots=True)
-class UpstreamFiles:
+
+class UpstreamFiles(NamedTuple):
     """What an upstream input stands for: `artifacts` in the order of their partitions, `missing` texts for people.
 
     `keys` are the partitions it needs, whether they are done or not.
@@ -32,6 +33,19 @@ class UpstreamFiles:
     artifacts: tuple[Artifact, ...]
     missing: tuple[str, ...]
     is_list: bool
+
+
+class Reader(NamedTuple):
+    """Who reads: a step of a pipeline, in a window (None if that pipeline has no time dimension)."""
+
+    pipeline: str
+    step: str
+    window: Window | None
+
+    def of_itself(self, source: UpstreamInput, upstream: Pipeline) -> bool:
+        """Whether the step reads what it writes itself: then its own window is not among what it can read."""
+        found = find_output(upstream, source.output)
+        return upstream.name == self.pipeline and found is not None and found[0] == self.step
 
 
 def find_output(pipeline: Pipeline, name: str) -> tuple[str, str] | None:
@@ -49,18 +63,18 @@ def find_output(pipeline: Pipeline, name: str) -> tuple[str, str] | None:
 def upstream_keys(
     source: UpstreamInput,
     upstream: Pipeline,
-    own: Window | None,
+    reader: Reader,
     scope: Mapping[str, object],
     catalog: Catalog,
 ) -> tuple[str, ...]:
-    """The keys that `source` reads. `own` is the consumer's window, None if it has no time dimension.
+    """The keys that `source` reads.
 
     Raises `ValueError` when the two pipelines' partitions do not fit each other, and what `render` raises.
     """
     dimension = upstream.time_dimension
     if dimension is None:
         return _with_values(upstream, ("",), scope, catalog)
-    return _with_values(upstream, _times(source, upstream, dimension, own, scope, catalog), scope, catalog)
+    return _with_values(upstream, _times(source, upstream, dimension, reader, scope, catalog), scope, catalog)
 
 
 def _with_values(
@@ -87,10 +101,11 @@ def _times(
     source: UpstreamInput,
     upstream: Pipeline,
     dimension: TimeDimension,
-    own: Window | None,
+    reader: Reader,
     scope: Mapping[str, object],
     catalog: Catalog,
 ) -> tuple[str, ...]:
+    own = reader.window
     match source.span:
         case Span.SAME:
             if own is None:
@@ -102,19 +117,26 @@ def _times(
             return (parse_label(dimension, own.label).label,)
         case Span.RANGE:
             first, last = render(source.first, scope), render(source.last, scope)
-            return tuple(window.label for window in windows(dimension, first, last))
+            return tuple(w.label for w in windows(dimension, first, last) if not _too_early(dimension, w))
         case Span.LAST:
-            newest = (
-                window_at(dimension, own.start)
-                if own is not None
-                else _newest_done(source, upstream, dimension, catalog)
-            )
+            if own is None:
+                newest = _newest_done(source, upstream, dimension, catalog)
+            else:
+                # By its end: a week that reads days ends with its Sunday.
+                newest = window_at(dimension, own.end - _INSTANT)
+                if reader.of_itself(source, upstream):
+                    newest = previous_window(dimension, newest)
             return () if newest is None else _back(dimension, newest, source.count)
         case Span.ALL:
             newest = _newest_done(source, upstream, dimension, catalog)
+            if own is not None and upstream.name == reader.pipeline:
+                # What comes later must not make this window stale.
+                newest = previous_window(dimension, own) if reader.of_itself(source, upstream) else own
             if newest is None:
                 return ()
-            oldest = bounds(dimension)[0] or _oldest_done(upstream, dimension, catalog)
+            if _too_early(dimension, newest):
+                return ()
+            oldest = bounds(dimension)[0] or _oldest_done(upstream, dimension, catalog, newest)
             return tuple(window.label for window in windows(dimension, oldest.label, newest.label))
 
 
@@ -124,9 +146,13 @@ def upstream_files(
     keys: tuple[str, ...],
     catalog: Catalog,
     files: Files,
+    reader: str,
     own: Collection[str] = (),
 ) -> UpstreamFiles:
-    """The artifacts of `keys`, and what is missing of them. `own` are the names of the consumer's dimensions."""
+    """The artifacts of `keys`, and what is missing of them. `own` are the names of the reader's dimensions.
+
+    No keys at all are a missing input, unless the pipeline `reader` reads itself and this is its first window.
+    """
     name = find_output(upstream, source.output)
     missing: list[str] = []
     artifacts: list[Artifact] = []
@@ -142,7 +168,7 @@ def upstream_files(
             missing.append(f"{shown}: its output {artifact.path} is missing")
         else:
             artifacts.append(current)
-    if not keys:
+    if not keys and upstream.name != reader:
         missing.append(f"{upstream.name} has no partition that is done")
     is_list = upstream.time_dimension is not None and source.span is not Span.SAME
     is_list = is_list or any(dim.name not in own for dim in value_dimensions(upstream.partitions))
@@ -167,10 +193,16 @@ def _newest_done(
     return max(_done_windows(source, upstream, dimension, catalog), key=lambda window: window.start, default=None)
 
 
-def _oldest_done(upstream: Pipeline, dimension: TimeDimension, catalog: Catalog) -> Window:
+def _oldest_done(upstream: Pipeline, dimension: TimeDimension, catalog: Catalog, newest: Window) -> Window:
     keys = catalog.partitions(upstream.name)
     labels = {time_label(upstream.partitions, key) for key in keys}
-    return min((parse_label(dimension, label) for label in labels), key=lambda window: window.start)
+    return min((*(parse_label(dimension, label) for label in labels), newest), key=lambda window: window.start)
+
+
+def _too_early(dimension: TimeDimension, window: Window) -> bool:
+    """Before the first window of the dimension: nothing was ever due there, so nothing is missing."""
+    first = bounds(dimension)[0]
+    return first is not None and window.start < first.start
 
 
 def _back(dimension: TimeDimension, newest: Window, count: int) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ import os
 import select
 import signal
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlorch.executors.supervisor import proc
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

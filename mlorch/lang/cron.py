@@ -15,10 +15,9 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.lang.zones import change, zone
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +45,7 @@ _YEARS = 41
 """How far a next tick is looked for: the 29th of February falls on a given day of the week at most 40 years later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(NamedTuple):
     """A cron line. `minutes` and `hours` ascend; `weekdays` count from Sunday as 0; `fixed` as told above."""
 
     text: str

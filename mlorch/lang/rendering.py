@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from mlorch.lang.expressions import ExpressionError, evaluate, to_text
 from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, use_variable
-from mlorch.model.dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,8 +21,7 @@ LONGEST_VALUE = 128 * 1024
 """Bytes of one argument or variable, with its name and the byte that ends it: Linux takes no more (MAX_ARG_STRLEN)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command, read. `references` are the dotted paths that its expressions refer to.
 
     `used_env_params` are the parameters whose variables (`MLORCH_PARAM_X`) its text names, in lower case. `words` are the
@@ -50,8 +48,7 @@ class Command:
         return variable in whole and re.search(variable + r"(?![A-Z0-9_])", whole) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedCommand:
+class RenderedCommand(NamedTuple):
     """A command with its values. `env` are the variables in which values travel; with `argv` it says all that is run.
 
     `display` is for people: the values stand in it, quoted so that it could be pasted. `words` are the filled-in `words`.

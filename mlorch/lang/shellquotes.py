@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlorch.lang.words import CommandError, Slot, Where, use_variable
-from mlorch.model.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from mlorch.lang.shellwords import Piece, Word

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from mlorch.lang.words import Slot
-from mlorch.model.dataclass import dataclass
 
 Piece: TypeAlias = str | Slot | None
 """Of a word: characters as the command gets them, a slot, or None for what only the shell knows (`$X`, `$(…)`)."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
-from mlorch.model.dataclass import dataclass
+from typing import NamedTuple, TypeAlias
 
 Path: TypeAlias = tuple[str, ...]
 Names: TypeAlias = frozenset[Path]
@@ -60,8 +58,7 @@ class NotKnownYet(Exception):  # noqa: N818 - no error: the value of a step that
     """Raised by a lazy scope for a value that nobody can know before something else has run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(NamedTuple):
     """One expression. `text` is what stands between the braces, without the spaces around it.
 
     `names` are the dotted paths that it refers to, `places` the same with their offsets in `text`. `offset` is where `text`

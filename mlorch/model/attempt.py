@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
-from mlorch.model.dataclass import dataclass
+from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRequest:
+class AttemptRequest(NamedTuple):
     """What an executor needs to run one attempt. All paths are absolute.
 
     `token` is unique over all runs (`RUN_ID/STEP/ATTEMPT`). `env` is added to the environment that steps inherit, after
@@ -35,8 +32,7 @@ class AttemptRequest:
     unset: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRunning:
+class AttemptRunning(NamedTuple):
     """The process of an attempt was started. `start_ticks` with `boot_id` and `pid` is its identity (`/proc/PID/stat`)."""
 
     token: str
@@ -45,8 +41,7 @@ class AttemptRunning:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptDone:
+class AttemptDone(NamedTuple):
     """How an attempt ended.
 
     Exactly one of `exit_code`, `signal` and `spawn_error` tells: a status from 0 to 255, a name such as `SIGKILL`, or why the
@@ -74,8 +69,7 @@ class AttemptDone:
 ExecutorEvent: TypeAlias = AttemptRunning | AttemptDone
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
+class Orphan(NamedTuple):
     """An attempt that outlived its mlorch. `watched`: its supervisor lives, so its end will be recorded. `at`: ISO 8601 UTC."""
 
     token: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mlorch.model.dataclass import dataclass
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,7 @@ class ComingTick:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AgendaNews:
+class AgendaNews(NamedTuple):
     """What `pause`, `resume` and `mark` did. `due` is what the next tick call will take up, `missed` (first, last, count, why)."""
 
     pipeline: str

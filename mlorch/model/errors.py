@@ -68,7 +68,7 @@ class NotReadyError(MlorchError):
 
 
 class BusyError(MlorchError):
-    """A lock is held by somebody else, and the caller did not want to wait (any longer)."""
+    """A lock is held by somebody else, and it did not come free in time."""
 
     exit_code = ExitCode.BUSY
 

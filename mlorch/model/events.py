@@ -6,19 +6,16 @@ journal line; unknown keys of a newer writer are ignored, an unknown type is kep
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from mlorch.model.dataclass import dataclass
 from mlorch.model.manifest import Artifact, Fact, Manifest
 
 Pairs: TypeAlias = tuple[tuple[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(NamedTuple):
     """A run of one partition began. `params` are the values it runs with, `selection` the words that chose its steps."""
 
-    TYPE: ClassVar[str] = "run_started"
     run_id: str
     at: str
     pipeline: str
@@ -36,26 +33,22 @@ class RunStarted:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StepsReused:
+class StepsReused(NamedTuple):
     """Steps whose checkpoint still counts; nothing of them was run."""
 
-    TYPE: ClassVar[str] = "steps_reused"
     run_id: str
     at: str
     steps: tuple[str, ...]
     reason: str = "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(NamedTuple):
     """Written before the process is. `aside` are (final path, where its former content waits) of in-place outputs.
 
     `staging` are the staged places that this attempt may leave behind; all paths relative to the project. `adopted` is the
     token of the attempt of an earlier run whose end and files these are, "" for one that was started for this.
     """
 
-    TYPE: ClassVar[str] = "attempt_started"
     run_id: str
     at: str
     step: str
@@ -71,11 +64,9 @@ class AttemptStarted:
     adopted: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(NamedTuple):
     """An attempt that did not succeed. `retry_at` is set when another one follows, "" when this was the last."""
 
-    TYPE: ClassVar[str] = "attempt_ended"
     run_id: str
     at: str
     step: str
@@ -91,15 +82,13 @@ class AttemptEnded:
     retry_at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishIntended:
+class PublishIntended(NamedTuple):
     """The staged outputs are whole and flushed; from here on the moves are finished, by recovery if need be.
 
     `moves` are (staged path, final path). `success` is the JSON object of the `StepSucceeded` that follows: recovery
     finishes the moves and then writes it (with the artifacts looked at again).
     """
 
-    TYPE: ClassVar[str] = "publish_intended"
     run_id: str
     at: str
     step: str
@@ -108,11 +97,9 @@ class PublishIntended:
     success: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class StepSucceeded:
+class StepSucceeded(NamedTuple):
     """The command and its checks succeeded and the outputs stand at their final paths. `values`, `metrics`: JSON texts."""
 
-    TYPE: ClassVar[str] = "step_succeeded"
     run_id: str
     at: str
     step: str
@@ -132,11 +119,9 @@ class StepSucceeded:
     started_at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StepEnded:
+class StepEnded(NamedTuple):
     """A step that ended without an attempt: skipped, blocked, not ready, cancelled."""
 
-    TYPE: ClassVar[str] = "step_ended"
     run_id: str
     at: str
     step: str
@@ -145,22 +130,18 @@ class StepEnded:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputRemoved:
+class OutputRemoved(NamedTuple):
     """A `temp` output was removed since its last reader was done."""
 
-    TYPE: ClassVar[str] = "output_removed"
     run_id: str
     at: str
     step: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(NamedTuple):
     """The run is over. `exit_code` is what it alone would have given the command."""
 
-    TYPE: ClassVar[str] = "run_ended"
     run_id: str
     at: str
     state: str
@@ -168,25 +149,21 @@ class RunEnded:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunLost:
+class RunLost(NamedTuple):
     """Written by a later invocation: the run's process ended without a word."""
 
-    TYPE: ClassVar[str] = "run_lost"
     run_id: str
     at: str
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRepaired:
+class JournalRepaired(NamedTuple):
     """Stands where damaged lines were taken out: `lines` of them, from line `first` on; the damaged file is kept as `copy`.
 
     `run_id` is the run whose own lines all of them were; "" if runs may have ended or begun among them. What lines that are
     left prove of the checkpoints made before: those of the steps in `sound` were not touched by what is missing.
     """
 
-    TYPE: ClassVar[str] = "journal_repaired"
     run_id: str
     at: str
     lines: int
@@ -195,30 +172,25 @@ class JournalRepaired:
     sound: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class JournalCompacted:
-    """The first line of a journal whose beginning was given up: `events` of `runs` that are over.
+class JournalCompacted(NamedTuple):
+    """Closes the beginning of a journal that was given up: `events` of `runs` that are over.
 
-    What they added up to follows in `checkpoints` lines of `CheckpointKept` and stands here: `unfinished`, `removed` and
-    `doubt` as in `PartitionState`. `run_id` is the last run that was given up.
+    What they added up to stands before it, in lines of `CheckpointKept`, and here: `unfinished`, `removed`
+    and `doubt` as in `PartitionState`. `run_id` is the last run that was given up.
     """
 
-    TYPE: ClassVar[str] = "journal_compacted"
     run_id: str
     at: str
     events: int
     runs: int
-    checkpoints: int
     unfinished: Pairs = ()
     removed: tuple[str, ...] = ()
     doubt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointKept:
+class CheckpointKept(NamedTuple):
     """A checkpoint whose run was given up. Fields as in `Checkpoint`."""
 
-    TYPE: ClassVar[str] = "checkpoint_kept"
     run_id: str
     at: str
     step: str
@@ -233,14 +205,12 @@ class CheckpointKept:
     how: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleNoted:
+class ScheduleNoted(NamedTuple):
     """A fact about when a pipeline is due; it stands in the journal of the pipeline's schedule, and belongs to no run.
 
     `what` is one of the words of `engine.agenda`, which also says what `facts` hold; `key` is the partition that it is about.
     """
 
-    TYPE: ClassVar[str] = "schedule_noted"
     run_id: str
     at: str
     what: str
@@ -248,11 +218,9 @@ class ScheduleNoted:
     facts: Pairs = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """An event type that this version does not know."""
 
-    TYPE: ClassVar[str] = "unknown"
     run_id: str
     at: str
 
@@ -276,24 +244,22 @@ Event: TypeAlias = (
 )
 
 _CLASSES: dict[str, type[Any]] = {
-    cls.TYPE: cls
-    for cls in (
-        RunStarted,
-        StepsReused,
-        AttemptStarted,
-        AttemptEnded,
-        PublishIntended,
-        StepSucceeded,
-        StepEnded,
-        OutputRemoved,
-        RunEnded,
-        RunLost,
-        JournalRepaired,
-        JournalCompacted,
-        CheckpointKept,
-        ScheduleNoted,
-    )
+    "run_started": RunStarted,
+    "steps_reused": StepsReused,
+    "attempt_started": AttemptStarted,
+    "attempt_ended": AttemptEnded,
+    "publish_intended": PublishIntended,
+    "step_succeeded": StepSucceeded,
+    "step_ended": StepEnded,
+    "output_removed": OutputRemoved,
+    "run_ended": RunEnded,
+    "run_lost": RunLost,
+    "journal_repaired": JournalRepaired,
+    "journal_compacted": JournalCompacted,
+    "checkpoint_kept": CheckpointKept,
+    "schedule_noted": ScheduleNoted,
 }
+_TYPES = {cls: name for name, cls in _CLASSES.items()}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: cls.__match_args__ for cls in _CLASSES.values()}
 _ARTIFACT = Artifact.__match_args__
 _PAIRS = frozenset({"params", "unfinished", "facts"})
@@ -307,7 +273,7 @@ def _artifact_record(artifact: Artifact) -> dict[str, Any]:
 
 def record(event: Event) -> dict[str, Any]:
     """The JSON object of `event`, with its `type`."""
-    out: dict[str, Any] = {"type": event.TYPE}
+    out: dict[str, Any] = {"type": _TYPES[type(event)]}
     for name in _FIELDS[type(event)]:
         value = getattr(event, name)
         if name == "outputs":

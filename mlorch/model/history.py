@@ -5,9 +5,9 @@ These objects are changed by `engine.fold` only, one event at a time; everybody 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.states import RunState, StepState
 
 if TYPE_CHECKING:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mlorch.model.dataclass import dataclass
-
 
 class Fact(NamedTuple):
     """One thing that a step's result depends on.
@@ -23,8 +21,7 @@ Manifest = tuple[Fact, ...]
 """Facts in a fixed order; `engine.fingerprint` walks it once for the hash and once for the explanation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(NamedTuple):
     """A file or folder as it was seen: `path` is relative to the project, `digest` the SHA-256 of its content.
 
     A folder's digest is taken over its sorted relative paths and their digests. `signature` holds what `stat` says
@@ -40,8 +37,7 @@ class Artifact:
     racy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """Standing proof that a step succeeded: its manifest then, what it wrote, and where it came from.
 
     `values` and `metrics` are JSON texts. `at` is ISO 8601 UTC.

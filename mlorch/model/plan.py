@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from mlorch.model.dataclass import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mlorch.model.states import Action, Reason, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One thing that differs between a checkpoint and today; `old` and `new` are texts for people ("" for absent)."""
 
     what: str
@@ -19,8 +16,7 @@ class Difference:
     new: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepPlan:
+class StepPlan(NamedTuple):
     """One step of a plan. `command` is for people, with its values. `in_place` names outputs written at their final path.
 
     `expected_s` is the median duration of its former successes in seconds, None without history.
@@ -39,8 +35,7 @@ class StepPlan:
     differs: tuple[Difference, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What `run` would do with one partition of one pipeline."""
 
     pipeline: str

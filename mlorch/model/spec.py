@@ -6,10 +6,9 @@ Durations are seconds, sizes bytes. Paths are as typed: relative to the project,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
-
-from mlorch.model.dataclass import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from mlorch.model.diagnostics import Place
@@ -90,8 +89,7 @@ CATCHUP_LIMIT = 14
 """Windows that are caught up with at most, unless a schedule says so itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """When a pipeline is due. `start` and `end` are a date or a time in `timezone` ("" for open), both included.
 
     `exclude` are cron lines and dates on which no tick counts. `catchup_limit` is a number of windows.
@@ -106,8 +104,7 @@ class Schedule:
     catchup_limit: int = CATCHUP_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(NamedTuple):
     """What makes a pipeline due beside its schedule: exactly one of `glob`, `pipeline` and `run` is set.
 
     `quiet_for` in seconds. Of `above`, `below` and `changed` exactly one belongs to `run`.
@@ -123,8 +120,7 @@ class Trigger:
     changed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Whom alerts go to. `contacts` are further (name, address) pairs."""
 
     email: str
@@ -132,8 +128,7 @@ class Owner:
     contacts: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(NamedTuple):
     """A parameter: its JSON Schema fragment (as canonical JSON text, "" for none) and its default."""
 
     name: str
@@ -144,8 +139,7 @@ class Param:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(NamedTuple):
     """Where a secret comes from: `source` is `env`, `file` or `command`, `value` its name, path or command line."""
 
     name: str
@@ -153,8 +147,7 @@ class Secret:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimeDimension:
+class TimeDimension(NamedTuple):
     """Partition by time. `every` is `hour`, `day`, `week`, `month` or "" when `cron` is given."""
 
     name: str
@@ -167,8 +160,7 @@ class TimeDimension:
     lookback: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ValueDimension:
+class ValueDimension(NamedTuple):
     """Partition by value: exactly one of `values`, `glob`, `command` is set."""
 
     name: str
@@ -204,8 +196,7 @@ class UpstreamInput:
     last: Template = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """A named input: `paths` (paths, globs or one expression) or `upstream`. `is_list`: it was written as a list.
 
     `max_age` in seconds.
@@ -220,8 +211,7 @@ class Input:
     upstream: UpstreamInput | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A named output. A `path` that ends in `/` is a folder. `write` is None where the spec does not say."""
 
     name: str
@@ -231,8 +221,7 @@ class Output:
     write: Write | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """After the command, before its outputs are published: exactly one of `expr` and `run`."""
 
     expr: str = ""
@@ -241,8 +230,7 @@ class Check:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """`attempts` counts the first. Delays in seconds. `exit_codes`: the only ones retried (empty: all); `never` wins."""
 
     attempts: int = 1
@@ -256,8 +244,7 @@ class Retry:
     never: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+class Cache(NamedTuple):
     """`ttl` in seconds; `ignore` names inputs, params or env entries left out of the fingerprint."""
 
     policy: CachePolicy = CachePolicy.AUTO
@@ -266,8 +253,7 @@ class Cache:
     ignore: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One command with what it reads and writes."""
 
     id: str
@@ -297,8 +283,7 @@ class Step:
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(NamedTuple):
     """One pipeline file, read and checked. `file` is relative to the project; `digest` the SHA-256 of its bytes."""
 
     name: str
@@ -335,8 +320,7 @@ class Pipeline:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """What all pipelines share. `roots` maps a name to an absolute folder outside the project.
 
     `defaults` holds the step keys that are merged under every step, as JSON text ("" for none).

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import ChainMap
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from mlorch.engine.context import METRICS
+from mlorch.engine.context import METRICS, StepsView
 from mlorch.engine.manifest import used_parameters
 from mlorch.lang.commands import parse_command, render_command
 from mlorch.lang.expressions import ExpressionError, condition
 from mlorch.model.attempt import AttemptRequest
-from mlorch.model.dataclass import dataclass, field
+from mlorch.model.events import StepSucceeded
 from mlorch.model.spec import Write
 
 if TYPE_CHECKING:
@@ -219,16 +220,19 @@ def _used_secrets(context: Context, step: Step) -> set[str]:
 
 def run_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) -> dict[str, object]:
     """What expressions see while the attempt runs: the places to write to, the run, the attempt."""
-    step = attempt.step
-    outputs = dict(attempt.staged)
+    step, files = attempt.step, context.files
+    inputs, outputs = dict(attempt.inputs), dict(attempt.staged)
+    more: dict[str, object] = {
+        "run": {"id": attempt.run_id, "scheduled_at": None},
+        "attempt": attempt.number,
+        "secrets": secrets,
+    }
     if step.working_dir:
-        outputs = {name: context.files.absolute(path) for name, path in outputs.items()}
-    return context.scope(
-        step,
-        inputs=attempt.inputs,
-        outputs=outputs,
-        more={"run": {"id": attempt.run_id, "scheduled_at": None}, "attempt": attempt.number, "secrets": secrets},
-    )
+        # Paths are relative to the project; from another folder they must lead to the same places.
+        inputs = {name: _all_absolute(files, value) for name, value in inputs.items()}
+        outputs = {name: files.absolute(path) for name, path in outputs.items()}
+        more["steps"] = StepsView(context, files.absolute)
+    return context.scope(step, inputs=inputs, outputs=outputs, more=more)
 
 
 def _variables(context: Context, attempt: Attempt, path: Callable[[str], str]) -> Iterator[tuple[str, str]]:
@@ -292,7 +296,6 @@ def _context_json(context: Context, attempt: Attempt, variables: Mapping[str, st
             "summary_file": variables["MLORCH_SUMMARY"],
         },
         ensure_ascii=False,
-        indent=1,
     )
 
 
@@ -327,6 +330,23 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
             raise AttemptError("check", f"the check `{check.expr}` cannot be evaluated: {error.message}") from error
         if not good:
             failed_check(attempt, check, f"the check `{check.expr.strip()}` is false")
+
+
+def scrub(files: Files, attempt: Attempt, folders: RunFolders, secrets: Mapping[str, str]) -> None:
+    """Mask the step's secrets in the small files that it wrote for us and that are kept; what is too large to look at goes."""
+    hidden = [secrets[name] for name in attempt.step.secrets]
+    for suffix in ("values", "summary") if hidden else ():
+        path = folders.path(attempt.folder, attempt.step.id, attempt.folder_number, suffix)
+        try:
+            text = files.read_text(path, VALUES_LIMIT) or ""
+        except ValueError:
+            files.remove(path)
+            continue
+        masked = text
+        for value in hidden:
+            masked = masked.replace(value, "***")
+        if masked != text:
+            files.write_text(path, masked)
 
 
 def failed_check(attempt: Attempt, check: Check, happened: str) -> None:
@@ -423,3 +443,23 @@ def _metrics(files: Files, path: str) -> Any:
     if not isinstance(metrics, dict):
         raise AttemptError("metrics", "its metrics file holds no JSON object")
     return metrics
+
+
+def success_of(attempt: Attempt, done: AttemptDone, at: str) -> StepSucceeded:
+    """The record of an attempt whose command and checks succeeded; its outputs are looked at when they are published."""
+    return StepSucceeded(
+        attempt.run_id,
+        at,
+        attempt.step.id,
+        attempt.number,
+        attempt.fingerprint,
+        attempt.manifest,
+        (),
+        json.dumps(attempt.values, ensure_ascii=False),
+        json.dumps(attempt.metrics or {}, ensure_ascii=False),
+        0,
+        done.duration_s,
+        done.peak_rss_bytes,
+        done.cpu_s,
+        started_at=done.started_at,
+    )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mlorch.model.dataclass import dataclass, replace
 from mlorch.model.errors import FileError
 from mlorch.model.events import PublishIntended, StepSucceeded, record
 
@@ -43,11 +42,11 @@ class SharedJournal:
         self._journal.flush()
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """A step whose command and checks succeeded. `moves` are (staged, final, output name); `success` lacks its outputs.
 
     `in_place` are (path, output name) that already stand where they belong; `discard` is removed when all is recorded.
+    `folders`: there are folders among what moves, and a folder takes more than one system call to replace.
     """
 
     owner: object
@@ -56,6 +55,7 @@ class Publication:
     in_place: tuple[tuple[str, str], ...]
     success: StepSucceeded
     discard: tuple[str, ...] = ()
+    folders: bool = False
 
 
 class Committer:
@@ -81,7 +81,9 @@ class Committer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="mlorch-commit", daemon=True)
                 self._thread.start()
-            self._condition.notify()
+            elif len(self._queue) == 1:
+                # It sleeps without a limit only while the queue is empty; waking it for each would cost a switch of threads.
+                self._condition.notify()
 
     def hurry(self) -> None:
         """Somebody waits for what was submitted."""
@@ -136,12 +138,36 @@ class Committer:
 
     def _publish_each(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
         """All together; one by one if a file of one of them cannot be put in place, so that only that step fails."""
+        done: list[tuple[Publication, StepSucceeded | FileError]] = []
+        there = []
+        for item in batch:
+            gone = self._gone(item)
+            if gone is None:
+                there.append(item)
+            else:
+                done.append((item, gone))
         try:
-            return self._publish(batch)
+            return [*done, *self._publish(there)]
         except FileError as error:
-            if len(batch) == 1:
-                return [(batch[0], error)]
-        return [result for item in batch for result in self._publish_each([item])]
+            if len(there) == 1:
+                return [*done, (there[0], error)]
+        return [*done, *(self._publish_alone(item) for item in there)]
+
+    def _publish_alone(self, item: Publication) -> tuple[Publication, StepSucceeded | FileError]:
+        try:
+            return self._publish([item])[0]
+        except FileError as error:
+            return item, error
+
+    def _gone(self, item: Publication) -> FileError | None:
+        """A move takes "nothing staged, something at the final path" for its own work, done before a crash.
+
+        Here, where nothing was moved yet, it would take a former output for a new one.
+        """
+        for staged, _, _ in item.moves:
+            if not self._files.exists(staged):
+                return FileError(f"what was staged at {staged} is gone", "run the step again", staged)
+        return None
 
     def _publish(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
         files = self._files
@@ -152,7 +178,7 @@ class Committer:
         if finals:
             files.flush([*staged, *(path for item in batch for path, _ in item.in_place)])
         journals = {id(item.journal): item.journal for item in batch}
-        intents = [item for item in batch if len(item.moves) > 1]
+        intents = [item for item in batch if len(item.moves) > 1 or item.folders]
         for item in intents:
             item.journal.append((_intent(item),))
         for journal in {id(item.journal): item.journal for item in intents}.values():
@@ -175,7 +201,7 @@ class Committer:
         return done
 
     def _with_outputs(self, item: Publication) -> StepSucceeded:
-        return replace(item.success, outputs=artifacts(self._files, item.moves, item.in_place))
+        return item.success._replace(outputs=artifacts(self._files, item.moves, item.in_place))
 
 
 def artifacts(
@@ -186,7 +212,7 @@ def artifacts(
     for path, name in (*((final, name) for _, final, name in moves), *in_place):
         artifact = files.look(path)
         if artifact is not None:
-            found.append(replace(artifact, name=name))
+            found.append(artifact._replace(name=name))
     return tuple(found)
 
 

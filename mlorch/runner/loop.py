@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mlorch.engine.fold import counted, fold
-from mlorch.engine.outcome import exit_code_of
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.dataclass import dataclass, field
-from mlorch.model.errors import BusyError, FileError
+from mlorch.model.errors import ExitCode, FileError
 from mlorch.model.history import RunRecord, StepRecord
 from mlorch.model.states import RunState
 from mlorch.model.times import iso_utc
 from mlorch.runner.commit import SharedJournal
 from mlorch.runner.ports import ORPHAN_GRACE
-from mlorch.runner.recovery import recover
-from mlorch.runner.run import Run, RunFacts, removable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +24,8 @@ if TYPE_CHECKING:
     from mlorch.engine.context import Context
     from mlorch.model.ports import Journal, Lock
     from mlorch.runner.ports import Ports
+    from mlorch.runner.recorder import RunFacts
+    from mlorch.runner.run import Run
 
 # How often a held lock is tried again, and how often a live view is drawn (seconds).
 LOCK_INTERVAL = 0.1
@@ -97,13 +96,15 @@ class Runner:
         self._new_run_id = new_run_id
         self._active: list[tuple[Run, Job]] = []
         self._busy: list[tuple[Job, Context, frozenset[str], float]] = []
-        self._stopped = 0
+        self._stopped = False
+        self._signal = 0
         self._hurry = False
 
     def stop(self, signal: int) -> None:
-        """End what runs and start nothing more; called twice, hurry."""
-        self._hurry = self._hurry or bool(self._stopped)
-        self._stopped = signal
+        """End what runs and start nothing more; called twice, hurry. `signal` is 0 when another shell asked for it."""
+        self._hurry = self._hurry or self._stopped
+        self._stopped = True
+        self._signal = signal or self._signal
         self._ports.executor.wake()
 
     def run(self, jobs: Iterable[Job]) -> list[Outcome]:
@@ -112,6 +113,7 @@ class Runner:
         order = list(todo)
         try:
             while todo or self._active or self._busy:
+                self._retire()  # before anything opens: how it ended decides whether more may begin
                 self._open(todo)
                 self._start()
                 self._retire()
@@ -126,8 +128,9 @@ class Runner:
         """Open further partitions while slots are free; those whose lock is held are tried again."""
         if self._stopped or self._too_many_failures():
             todo.clear()
+            code = 128 + self._signal if self._signal else int(ExitCode.CANCELLED)
             for job, context, _, _ in self._busy:
-                self._end_without_run(job, context, RunState.CANCELLED, "cancelled")
+                self._end_without_run(job, context, RunState.CANCELLED, "cancelled", code)
             self._busy.clear()
             return
         now = self._ports.clock.monotonic()
@@ -230,20 +233,21 @@ class Runner:
         job.journal.close()
 
     def _give_up(self, job: Job, context: Context) -> None:
-        holder = job.lock.holder()
-        if self._options.if_busy is IfBusy.SKIP:
-            self._end_without_run(job, context, RunState.SKIPPED, f"busy: held by {holder}")
-            return
-        shown = f"{job.name} {job.partition}".rstrip()
-        raise BusyError(f"{shown} is busy: held by {holder}", "wait for it (--if-busy wait), or cancel that run")
+        """Somebody else holds the partition: the other partitions go on."""
+        code = int(ExitCode.OK if self._options.if_busy is IfBusy.SKIP else ExitCode.BUSY)
+        self._end_without_run(job, context, RunState.SKIPPED, f"busy: held by {job.lock.holder()}", code)
 
-    def _end_without_run(self, job: Job, context: Context, state: RunState, reason: str) -> None:
+    def _end_without_run(self, job: Job, context: Context, state: RunState, reason: str, code: int) -> None:
         record = RunRecord("", job.name, job.partition, state, reason, params=tuple(context.params.items()))
-        job.outcome = Outcome(record, exit_code_of(state))
+        job.outcome = Outcome(record, code)
         job.journal.close()
 
     def _begin(self, job: Job, context: Context, forced: frozenset[str]) -> None:
         """Holding the lock: read again, recover, and start a run if there is still something to do."""
+        from mlorch.engine.temps import removable
+        from mlorch.runner.recovery import recover  # all that only a run needs is imported by the first one
+        from mlorch.runner.run import Run
+
         ports = self._ports
         events = job.journal.open()
         changed = counted(events) != context.state.events
@@ -283,14 +287,14 @@ class Runner:
         return self._options.slots - sum(len(run.running) for run, _ in self._active)
 
     def _too_many_failures(self) -> bool:
-        return self._options.max_failures is not None and self._failures > self._options.max_failures
+        return self._options.max_failures is not None and self._failures >= self._options.max_failures
 
     def _start(self) -> None:
         for run, _ in self._active:
             free = self._free()
             if self._stopped:
                 if run.stopped != "cancel" or (self._hurry and not run.hurried):
-                    run.stop("cancel", self._stopped, hurry=self._hurry)
+                    run.stop("cancel", self._signal, hurry=self._hurry)
             elif free > 0:
                 run.start_ready(free)
         if any(run.starving for run, _ in self._active) and self._free() > 0:
@@ -324,8 +328,7 @@ class Runner:
                 if owner is not None:
                     owner.ended(event)
         for publication, result in ports.committer.take():
-            run = publication.owner
-            assert isinstance(run, Run)  # noqa: S101 - runs are the only owners
+            run = cast("Run", publication.owner)  # runs are the only owners
             if isinstance(result, FileError):
                 run.not_published(publication.success, result)
             else:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from mlorch.model.dataclass import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mlorch.model.ports import Clock, Executor, Observer, Orphans, RunFolders
@@ -14,8 +12,7 @@ ORPHAN_GRACE = 5.0
 """Seconds between TERM and KILL for what outlived its mlorch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(NamedTuple):
     """The ports of one command, shared by all its runs."""
 
     executor: Executor

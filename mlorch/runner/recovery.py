@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import apply
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass
 from mlorch.model.errors import FileError
 from mlorch.model.states import RunState, StepState
 from mlorch.model.times import iso_utc, parse_iso
 from mlorch.runner.attempts import folder_of, restore
 from mlorch.runner.commit import artifacts
 from mlorch.runner.ports import ORPHAN_GRACE
+
+# Seconds; the kernel's clock for files ticks at least a hundred times a second.
+_TICK = 0.02
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +62,8 @@ class Adoptable:
 
     def _written_since(self, changed: float | None) -> bool:
         started = self.done.started_at
-        return changed is not None and bool(started) and changed >= parse_iso(started).timestamp()
+        # The times of files lag behind the clock by up to a tick of the kernel.
+        return changed is not None and bool(started) and changed >= parse_iso(started).timestamp() - _TICK
 
     def discard(self, files: Files) -> None:
         """It does not count after all: former outputs stand as they were."""
@@ -97,6 +101,10 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
             f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip()
             + " was cut off; its unfinished steps run again"
         )
+    for run in reversed(state.runs):
+        if run.state is not RunState.LOST:
+            break
+        _clean(run, files, kept)  # an earlier recovery kept what was then not adopted
     last = state.last_run
     if last is not None and last.state is RunState.LOST:
         _remove_temps(state, files, adoptable)
@@ -170,7 +178,7 @@ def _finish(
     found = artifacts(files, moves, zip(in_place, names[count:], strict=True))
     success = ev.event(body | {"at": iso_utc(clock.wall()), "outputs": []})
     assert isinstance(success, ev.StepSucceeded)  # noqa: S101 - `commit` wrote it
-    done = ev.StepSucceeded(**{name: getattr(success, name) for name in success.__slots__} | {"outputs": found})
+    done = success._replace(outputs=found)
     journal.append((done,))
     journal.flush()
     apply(state, done)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import random
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import Considered, consider
 from mlorch.engine.fingerprint import fingerprint
-from mlorch.engine.fold import apply
 from mlorch.engine.graph import priorities
 from mlorch.engine.outcome import exit_code_of, run_state
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
 from mlorch.engine.retry import SKIP_ME, allowed, delay, exit_code_of_attempt, in_words, retried, state_of
+from mlorch.engine.temps import removable
 from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError, NotKnownYet
 from mlorch.model import events as ev
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.dataclass import dataclass, field, replace
 from mlorch.model.errors import ExitCode, FileError, SpecError
 from mlorch.model.spec import SideEffects
 from mlorch.model.states import Action, Reason, RunState, StepState
-from mlorch.model.times import iso_utc
 from mlorch.runner.attempts import (
     Attempt,
     AttemptError,
@@ -32,33 +30,28 @@ from mlorch.runner.attempts import (
     make_places,
     prepare,
     request_of,
+    scrub,
+    success_of,
     undo,
 )
-from mlorch.runner.commit import Publication, SharedJournal
+from mlorch.runner.commit import Publication
+from mlorch.runner.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlorch.engine.context import Context
     from mlorch.model.attempt import AttemptRequest
-    from mlorch.model.history import RunRecord, StepRecord
+    from mlorch.model.history import RunRecord
     from mlorch.model.spec import Step
+    from mlorch.runner.commit import SharedJournal
     from mlorch.runner.ports import Ports
+    from mlorch.runner.recorder import RunFacts
     from mlorch.runner.recovery import Adoptable
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What is recorded of a run beside its steps."""
-
-    selection: tuple[str, ...] = ()
-    git_commit: str = ""
-    git_dirty: bool = False
-    pid: int = 0
-    start_ticks: int = 0
-    boot_id: str = ""
-    host: str = ""
-    spec: str = ""
+LOST_LIMIT = 2
+"""So often in a run a step whose supervisor was killed is started again: what kills it may be the step itself."""
 
 
 @dataclass(slots=True)
@@ -81,6 +74,7 @@ class Run:
     rerun_unsafe: bool = False
     adoptable: dict[str, Adoptable] = field(default_factory=dict)
     queue: ReadyQueue = field(init=False)
+    recorder: Recorder = field(init=False)
     running: dict[str, Attempt] = field(default_factory=dict)
     publishing: dict[str, Attempt] = field(default_factory=dict)
     waiting: list[tuple[float, str, int]] = field(default_factory=list)
@@ -91,11 +85,13 @@ class Run:
     _temps: bool = field(init=False)
     _stage_folders: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
+    _lost: dict[str, int] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
         context = self.context
         ways = priorities(context.graph, durations_of(context.state))
+        self.recorder = Recorder(self.run_id, context, self.journal, self.ports, self.secrets)
         self.queue = ReadyQueue(context.graph, context.selected, ways)
         self._stage_folders = {folder_of(place) for old in self.adoptable.values() for place in old.record.staging}
         self._temps = any(output.temp for step in context.pipeline.steps for output in step.outputs)
@@ -103,9 +99,7 @@ class Run:
     @property
     def record(self) -> RunRecord:
         """This run, as the journal has it so far."""
-        run = self.context.state.last_run
-        assert run is not None and run.run_id == self.run_id  # noqa: S101, PT018 - `start` wrote it
-        return run
+        return self.recorder.record
 
     @property
     def finished(self) -> bool:
@@ -119,32 +113,10 @@ class Run:
 
     def start(self) -> None:
         """Record that the run begins."""
-        pipeline, clock = self.context.pipeline, self.ports.clock
-        started = ev.RunStarted(
-            self.run_id,
-            self._now(),
-            pipeline.name,
-            self.context.key,
-            tuple(self.context.params.items()),
-            self.facts.selection,
-            len(self.context.selected),
-            pipeline.digest,
-            self.facts.git_commit,
-            self.facts.git_dirty,
-            self.facts.pid,
-            self.facts.start_ticks,
-            self.facts.boot_id,
-            self.facts.host,
-        )
-        self.ports.folders.make(
-            self.run_id, json.dumps(ev.record(started) | {"file": pipeline.file}, ensure_ascii=False, indent=1)
-        )
-        if self.facts.spec:
-            self.context.files.write_text(self.ports.folders.path(self.run_id, "", 0, "spec.yaml"), self.facts.spec)
-        self._append(started)
+        self.recorder.start(self.facts, self.ports.folders)
         self.context.begin()
-        if pipeline.timeout is not None:
-            self.deadline = clock.monotonic() + pipeline.timeout
+        if self.context.pipeline.timeout is not None:
+            self.deadline = self.ports.clock.monotonic() + self.context.pipeline.timeout
         self.ports.observer.run_started(
             self.record, [s for s in self.context.graph.order if s in self.context.selected]
         )
@@ -171,8 +143,8 @@ class Run:
             flush = flush or bool(event.aside) or event.external
             requests.append((attempt, request))
         if reused:
-            events.append(ev.StepsReused(self.run_id, self._now(), tuple(reused)))
-        self._append(*events)
+            events.append(ev.StepsReused(self.run_id, self.recorder.now(), tuple(reused)))
+        self.recorder.append(*events)
         if flush:
             self.journal.flush()
         for attempt, request in requests:
@@ -221,7 +193,9 @@ class Run:
             self._remove_temps(step)
             return
         events.append(
-            ev.StepEnded(self.run_id, self._now(), step.id, state.value, considered.reason.value, considered.detail)
+            ev.StepEnded(
+                self.run_id, self.recorder.now(), step.id, state.value, considered.reason.value, considered.detail
+            )
         )
         self._end(step, state)
 
@@ -247,18 +221,20 @@ class Run:
             request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, self.lends)
         except (ExpressionError, CommandError, SpecError, FileError, NotKnownYet) as error:
             detail = f"the state of {error} is not known here" if isinstance(error, NotKnownYet) else error.message
-            self._append(ev.StepEnded(self.run_id, self._now(), step.id, "failed", considered.reason.value, detail))
+            self.recorder.append(
+                ev.StepEnded(self.run_id, self.recorder.now(), step.id, "failed", considered.reason.value, detail)
+            )
             self._end(step, StepState.FAILED)
             return None
         self._stage_folders.update(map(folder_of, attempt.staging))
         event = ev.AttemptStarted(
             self.run_id,
-            self._now(),
+            self.recorder.now(),
             step.id,
             number,
             considered.reason.value,
             considered.detail,
-            self._masked(command),
+            self.recorder.masked(command),
             self.ports.folders.relative(request.log),
             digest,
             attempt.staging,
@@ -277,10 +253,10 @@ class Run:
         attempt.staged |= old.places(self.context.files, attempt.outputs) or {}
         detail = f"adopted from run {old.run_id}, which was cut off"
         event = ev.AttemptStarted(
-            self.run_id, self._now(), step.id, attempt.number, Reason.INTERRUPTED.value, detail, old.record.command,
+            self.run_id, self.recorder.now(), step.id, attempt.number, Reason.INTERRUPTED.value, detail, old.record.command,
             old.record.log, attempt.fingerprint, attempt.staging, attempt.aside, old.record.external, old.done.token,
         )  # fmt: skip
-        self._append(event)
+        self.recorder.append(event)
         self.running[attempt.token] = attempt
         self.ended(AttemptDone(attempt.token, old.done.cause, old.done.exit_code, duration_s=old.done.duration_s,
                                peak_rss_bytes=old.done.peak_rss_bytes, cpu_s=old.done.cpu_s, started_at=old.done.started_at))  # fmt: skip
@@ -338,9 +314,9 @@ class Run:
         """It asked to be skipped: it would ask again while nothing changes, so that counts as its result."""
         del self.running[attempt.token]
         assert attempt.done is not None  # noqa: S101 - `ended` set it
-        detail = in_words(attempt.done, attempt.step) + self._undone(attempt)
-        success = replace(
-            self._success(attempt, attempt.done), exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail
+        detail = in_words(attempt.done, attempt.step) + self._undone(attempt) + self._scrubbed(attempt)
+        success = success_of(attempt, attempt.done, self.recorder.now())._replace(
+            exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail
         )
         self.publishing[attempt.token] = attempt
         self.ports.committer.submit(Publication(self, self.journal, (), (), success))
@@ -351,39 +327,26 @@ class Run:
         assert done is not None  # noqa: S101 - `ended` set it
         moves = []
         in_place = []
+        folders = False
         for output in attempt.outputs:
             staged = attempt.staged[output.name]
+            folders = folders or (output.is_folder and staged != output.path)
             if staged == output.path:
                 in_place.append((output.path, output.name))
             else:
                 moves.append((staged, output.path, output.name))
-        success = replace(self._success(attempt, done), detail="; ".join(attempt.warnings))
+        warnings = "; ".join(attempt.warnings) + self._scrubbed(attempt)
+        success = success_of(attempt, done, self.recorder.now())._replace(detail=warnings)
         self.publishing[attempt.token] = attempt
         kept = tuple(kept for _, kept in attempt.aside if kept)
-        self.ports.committer.submit(Publication(self, self.journal, tuple(moves), tuple(in_place), success, kept))
-
-    def _success(self, attempt: Attempt, done: AttemptDone) -> ev.StepSucceeded:
-        return ev.StepSucceeded(
-            self.run_id,
-            self._now(),
-            attempt.step.id,
-            attempt.number,
-            attempt.fingerprint,
-            attempt.manifest,
-            (),
-            json.dumps(attempt.values, ensure_ascii=False),
-            json.dumps(attempt.metrics or {}, ensure_ascii=False),
-            0,
-            done.duration_s,
-            done.peak_rss_bytes,
-            done.cpu_s,
-            started_at=done.started_at,
+        self.ports.committer.submit(
+            Publication(self, self.journal, tuple(moves), tuple(in_place), success, kept, folders)
         )
 
     def published(self, success: ev.StepSucceeded) -> None:
         """A publication became durable: the step is done."""
         attempt = self.publishing.pop(f"{self.run_id}/{success.step}/{success.attempt}")
-        self._apply(success)
+        self.recorder.apply(success)
         self._end(attempt.step, StepState(success.state))
         self._remove_temps(attempt.step)
 
@@ -398,36 +361,52 @@ class Run:
         """An attempt ended without its result: undo, record, and let another one follow or not."""
         step = attempt.step
         del self.running[attempt.token]
-        detail += self._undone(attempt)
+        detail += self._undone(attempt) + self._scrubbed(attempt)
         if self.stopped == "timeout" and state is StepState.CANCELLED:
             detail = "cancelled: the run timed out"
-        again = (
-            not self.stopped
-            and step.side_effects is not SideEffects.EXTERNAL
-            and retried(step.retry, attempt.number, state, done)
-        )
+        again = self._again(attempt, state, done)
         tolerated = not again and state in (StepState.FAILED, StepState.TIMED_OUT) and allowed(step, done)
-        wait = delay(step.retry, attempt.number, self._random.random()) if again else 0.0
+        counted = attempt.number - self._lost.get(step.id, 0)
+        wait = delay(step.retry, counted, self._random.random()) if again and state is not StepState.LOST else 0.0
         event = ev.AttemptEnded(
             self.run_id,
-            self._now(),
+            self.recorder.now(),
             step.id,
             attempt.number,
             (StepState.WARNING if tolerated else state).value,
             cause,
-            self._masked(detail),
+            self.recorder.masked(detail),
             exit_code_of_attempt(done),
             done.signal,
             done.duration_s,
             done.peak_rss_bytes,
             done.cpu_s,
-            self._later(wait) if again else "",
+            self.recorder.later(wait) if again else "",
         )
-        self._append(event)
+        self.recorder.append(event)
         if again:
             self.waiting.append((self.ports.clock.monotonic() + wait, step.id, attempt.number))
         else:
             self._end(step, StepState.WARNING if tolerated else state)
+
+    def _again(self, attempt: Attempt, state: StepState, done: AttemptDone) -> bool:
+        """Whether another attempt follows. One that was lost with its supervisor goes back to ready and costs no retry."""
+        step = attempt.step
+        if self.stopped or step.side_effects is SideEffects.EXTERNAL:
+            return False
+        lost = self._lost.get(step.id, 0)
+        if state is StepState.LOST:
+            self._lost[step.id] = lost + 1
+            return lost < LOST_LIMIT
+        return retried(step.retry, attempt.number - lost, state, done)
+
+    def _scrubbed(self, attempt: Attempt) -> str:
+        """Leave no secret in what the step wrote for us; words to add to its end if that cannot be done."""
+        try:
+            scrub(self.context.files, attempt, self.ports.folders, self.secrets)
+        except FileError as error:
+            return f"; secrets in what it wrote could not be masked: {error.message}"
+        return ""
 
     def _undone(self, attempt: Attempt) -> str:
         """Undo an attempt; words to add to its end if that cannot be done: nothing is thrown away then."""
@@ -447,7 +426,7 @@ class Run:
             paths = removable(self.context, need)
             if not paths:
                 continue
-            self._append(*(ev.OutputRemoved(self.run_id, self._now(), need, path) for path in paths))
+            self.recorder.append(*(ev.OutputRemoved(self.run_id, self.recorder.now(), need, path) for path in paths))
             self.journal.flush()  # it must not count as missing if the power goes
             for path in paths:
                 self._discard(path)
@@ -508,10 +487,15 @@ class Run:
                 self.queue.ended(step_id)
                 events.append(
                     ev.StepEnded(
-                        self.run_id, self._now(), step_id, "cancelled", Reason.CANCELLED.value, words[self.stopped]
+                        self.run_id,
+                        self.recorder.now(),
+                        step_id,
+                        "cancelled",
+                        Reason.CANCELLED.value,
+                        words[self.stopped],
                     )
                 )
-        self._append(*events)
+        self.recorder.append(*events)
 
     def finish(self) -> RunRecord:
         """Record how the run ended; no staging folder of it is left, and of those before it only what is told."""
@@ -529,7 +513,7 @@ class Run:
         elif self.stopped == "cancel" and state is not RunState.SUCCEEDED:
             state = RunState.CANCELLED
             code = 128 + self.signal if self.signal else int(ExitCode.CANCELLED)
-        self._append(ev.RunEnded(self.run_id, self._now(), state.value, code, self._why(state)))
+        self.recorder.append(ev.RunEnded(self.run_id, self.recorder.now(), state.value, code, self._why(state)))
         self.journal.flush()
         self.ports.observer.run_ended(self.record)
         return self.record
@@ -537,57 +521,14 @@ class Run:
     def _why(self, state: RunState) -> str:
         if state is RunState.SUCCEEDED:
             return ""
-        for step in self.record.steps.values():
-            if step.state.bad or step.state is StepState.NOT_READY:
-                return f"{step.id}: {step.detail}" if step.detail else step.id
+        steps = self.record.steps.values()
+        bad = (step for step in steps if step.state.bad)
+        waits = (step for step in steps if step.state is StepState.NOT_READY)
+        for step in (*bad, *waits):
+            return f"{step.id}: {step.detail}" if step.detail else step.id
         return {"timeout": "the run timed out", "cancel": "cancelled"}.get(self.stopped, "")
-
-    def _append(self, *events: ev.Event) -> None:
-        if events:
-            self.journal.append(events)
-            for event in events:
-                self._apply(event)
-
-    def _apply(self, event: ev.Event) -> None:
-        apply(self.context.state, event)
-        step_id = getattr(event, "step", None)
-        if step_id is not None and step_id in self.record.steps:
-            self._tell(self.record.steps[step_id])
-        elif isinstance(event, ev.StepsReused):
-            for reused in event.steps:
-                self._tell(self.record.steps[reused])
-
-    def _tell(self, step: StepRecord) -> None:
-        self.ports.observer.step_changed(self.record, step)
-
-    def _masked(self, text: str) -> str:
-        for value in self.secrets.values():
-            text = text.replace(value, "***")
-        return text
-
-    def _now(self) -> str:
-        return iso_utc(self.ports.clock.wall())
-
-    def _later(self, seconds: float) -> str:
-        from datetime import timedelta
-
-        return iso_utc(self.ports.clock.wall() + timedelta(seconds=seconds))
 
 
 def _digest(considered: Considered) -> str:
     """The fingerprint of a step that is to run."""
     return fingerprint((considered.assessment.manifest if considered.assessment is not None else None) or ())
-
-
-def removable(context: Context, step_id: str) -> tuple[str, ...]:
-    """The `temp` outputs of a step that may go: all that read it are done, and it has readers at all."""
-    readers = context.graph.readers[step_id]
-    done = (StepState.SUCCEEDED, StepState.CACHED)
-    if (
-        not readers
-        or step_id not in context.settled
-        or any(context.states.get(reader) not in done for reader in readers)
-    ):
-        return ()
-    outputs = context.outputs(context.by_id[step_id])
-    return tuple(output.path for output in outputs if output.temp and output.path not in context.state.removed)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import durations_of
 from mlorch.lang.partitions import closed, last_closed, previous_window, windows
-from mlorch.model.dataclass import replace
 from mlorch.model.errors import UsageError
 from mlorch.model.status import BackfillRow, PartitionHealth
 from mlorch.session.contract import BackfillOutcome
 from mlorch.session.driving import DriveOptions, drive
 from mlorch.session.jobs import Selected
-from mlorch.session.selection import all_keys, known_label, parameters, partition_keys, select_pipelines
+from mlorch.session.selection import all_keys, known_label, one_pipeline, parameters, partition_keys
 from mlorch.session.standing import Standings
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Backfill:
         self._workspace = workspace
         self._jobs = jobs
         self._options = options
-        pipeline = select_pipelines(workspace, (options.pipeline,))[0]
+        pipeline = one_pipeline(workspace, options.pipeline)
         self._selected = Selected(pipeline, parameters(workspace, pipeline, options.params, options.params_file))
         self._name = pipeline.name
         self._standings = Standings(workspace, jobs)
@@ -83,18 +83,23 @@ class Backfill:
             return self._newest(dimension, now)
         if not dimension.start:
             known_label(pipeline, dimension, options.first)
-            dimension = replace(dimension, start=options.first)
+            dimension = dimension._replace(start=options.first)
         keys = [window.label for window in closed(dimension, now)]
         if options.first or options.last:
             first = (
-                known_label(pipeline, dimension, options.first)
+                known_label(pipeline, dimension, options.first, "--from")
                 if options.first
                 else (keys[0] if keys else dimension.start)
             )
-            last = known_label(pipeline, dimension, options.last) if options.last else (keys[-1] if keys else first)
-            wanted = [window.label for window in windows(dimension, first, last)]
-            if not wanted:
-                raise UsageError(f"--from {first} comes after --to {last}")
+            last = (
+                known_label(pipeline, dimension, options.last, "--to")
+                if options.last
+                else (keys[-1] if keys else first)
+            )
+            try:
+                wanted = [window.label for window in windows(dimension, first, last)]
+            except ValueError as error:
+                raise UsageError(f"--from {first} comes after --to {last}") from error
             there = set(keys)
             keys = [key for key in wanted if key in there]
         if options.newest is not None:
@@ -132,7 +137,7 @@ class Backfill:
     def _make(self, keys: Sequence[str]) -> list[Job]:
         """The jobs of the chosen partitions, with what they read if asked for."""
         if not self._options.with_upstream:
-            return [self._jobs.job(self._selected, key) for key in keys]
+            return list(self._jobs.jobs(self._selected, keys))
         made: dict[tuple[str, str], Job] = {}
         self._jobs.with_upstream(self._selected, keys, made)
         return list(made.values())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlorch.engine.compact import Prefix, Spans
-from mlorch.model.dataclass import replace
 from mlorch.model.errors import StateError
 from mlorch.model.events import record
 from mlorch.model.findings import Collected
@@ -49,19 +49,21 @@ class Collector:
         self._strays()
 
     def _pipeline(self, pipeline: str) -> Iterator[Collected]:
-        found: dict[str, dict[str, Span]] = {}
+        found: dict[str, tuple[Spans, tuple[int, int, int]]] = {}
         for key in self._layout.partitions(pipeline):
             try:
-                found[key] = spans_of(self._layout.journal(pipeline, key)).runs
+                path = self._layout.journal(pipeline, key)
+                seen = _identity(path)
+                found[key] = spans_of(path), seen
             except StateError as error:
                 self._unsure = True
                 yield Collected(pipeline, key, (), 0, 0, 0, error.message)
                 continue
-            self._known.update(found[key])
-        old = self._old([span for runs in found.values() for span in runs.values()])
-        for key, runs in found.items():
-            if old.intersection(runs):
-                done = self._partition(pipeline, key, old)
+            self._known.update(found[key][0].runs)
+        old = self._old([span for spans, _ in found.values() for span in spans.runs.values()])
+        for key, (spans, seen) in found.items():
+            if old.intersection(spans.runs):
+                done = self._partition(pipeline, key, old, spans, seen)
                 if done is not None:
                     yield done
 
@@ -72,16 +74,19 @@ class Collector:
         old = {span.run_id for span in newest_first[self._project.retain_runs :]}
         return old | {span.run_id for span in newest_first if span.started_at and _seconds(span.started_at) < oldest}
 
-    def _partition(self, pipeline: str, key: str, old: Container[str]) -> Collected | None:
+    def _partition(
+        self, pipeline: str, key: str, old: Container[str], spans: Spans, seen: tuple[int, int, int]
+    ) -> Collected | None:
         path = self._layout.journal(pipeline, key)
-        if self._dry_run:
-            return _outcome(pipeline, key, path, spans_of(path), old)
+        if self._dry_run or _outcome(pipeline, key, path, spans, old) is None:
+            return _outcome(pipeline, key, path, spans, old)
         lock = PartitionLock(self._layout.lock(pipeline, key))
         note = f"mlorch gc (pid {os.getpid()}) since {iso_utc(self._clock.wall())}"
         if not lock.acquire(wait=0, note=note):
             return Collected(pipeline, key, (), 0, 0, 0, f"busy: held by {lock.holder()}")
         try:
-            spans = spans_of(path)  # again: only under the lock does it stay so
+            if _identity(path) != seen:
+                spans = spans_of(path)  # somebody wrote meanwhile; from here on nobody does
             outcome = _outcome(pipeline, key, path, spans, old)
             if outcome is None:
                 return None
@@ -139,6 +144,15 @@ def _outcome(pipeline: str, key: str, path: str, spans: Spans, old: Container[st
         return None
     size = _size(path)
     return Collected(pipeline, key, runs, len(spans.runs) - len(runs), size, size)
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    """The same file of the same length is the same journal: it is only ever appended to, or replaced."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _size(path: str) -> int:

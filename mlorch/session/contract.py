@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from mlorch.model.dataclass import dataclass
 from mlorch.model.ports import Observer
 
 if TYPE_CHECKING:
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from mlorch.model.status import BackfillRow
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How `run` ended. `runs` in the order they were wanted; one without an id is a partition where nothing was to be done."""
 
     exit_code: int
@@ -23,8 +21,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BackfillOutcome:
+class BackfillOutcome(NamedTuple):
     """How `backfill` ended: every partition of the range, and the runs there were. `stale` windows were left alone."""
 
     exit_code: int

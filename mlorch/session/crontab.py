@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mlorch.engine import crontab as texts
-from mlorch.model.dataclass import dataclass
 from mlorch.model.errors import MachineError
 from mlorch.session.workspace import Workspace
 from mlorch.world.crontab import Crontab
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class CronReport:
+class CronReport(NamedTuple):
     """What was found or done. `installed`: the block is there now; `changed`: the crontab was."""
 
     block: str

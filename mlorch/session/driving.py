@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any, Self
-
-from mlorch.model.dataclass import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,10 +16,11 @@ if TYPE_CHECKING:
     from mlorch.session.workspace import Workspace
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CANCEL = signal.SIGUSR1
+"""What `mlorch cancel` sends: none of the above, so that a run that was cancelled is told from one that was ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class DriveOptions:
+class DriveOptions(NamedTuple):
     """What the runner is told; `slots` None means the CPUs we may use, `wait_timeout` is in seconds."""
 
     slots: int | None = None
@@ -36,26 +35,28 @@ class DriveOptions:
 class Signals:
     """While it is entered, SIGINT, SIGTERM and SIGHUP call `stop` with their number instead of ending the process.
 
-    A signal that was ignored from outside (`nohup`) stays so. `received` is the last one.
+    `CANCEL` calls it with 0. A signal that was ignored from outside (`nohup`) stays so.
     """
 
     def __init__(self, stop: Callable[[int], None]) -> None:
         self._stop = stop
         self._before: dict[int, Any] = {}
-        self.received = 0
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
+        self._before[CANCEL] = signal.signal(CANCEL, self._cancel)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _cancel(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop(0)
+
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self.received = number
         self._stop(number)
 
 
@@ -63,19 +64,18 @@ def drive(
     workspace: Workspace, jobs: Jobs, todo: Sequence[Job], options: DriveOptions, observer: Observer
 ) -> list[Outcome]:
     """Run jobs to their ends, with this process's signals ending them in order."""
-    from mlorch.executors.local import LocalExecutor
-    from mlorch.executors.orphans import LocalOrphans
     from mlorch.runner.commit import Committer
     from mlorch.runner.loop import IfBusy, Options, Runner
     from mlorch.runner.ports import Ports
     from mlorch.session.jobs import Folders
+    from mlorch.session.late import LateExecutor, LateOrphans
     from mlorch.world.machine import cpus
 
     hidden = jobs.hidden(workspace.loaded())
-    executor = LocalExecutor({name: value for name, value in os.environ.items() if name not in hidden})
+    executor = LateExecutor({name: value for name, value in os.environ.items() if name not in hidden})
     committer = Committer(workspace.files, executor.wake)
     folders = Folders(workspace)
-    ports = Ports(executor, folders, workspace.clock, observer, committer, LocalOrphans(folders.record))
+    ports = Ports(executor, folders, workspace.clock, observer, committer, LateOrphans(folders.record))
     runner = Runner(
         ports,
         Options(

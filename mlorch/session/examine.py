@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlorch.engine.compact import Spans
 from mlorch.engine.mend import Gaps
 from mlorch.model import events as ev
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.errors import StateError
 from mlorch.model.findings import Area, Finding, Level
 from mlorch.world.journal import encode_line
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mlorch.world.layout import StateLayout
 
+_SHOWN = 5
 _WHY = "`mlorch doctor --repair` keeps a copy and goes on; what the damage covers counts as not done"
 
 
@@ -202,12 +203,13 @@ def _told(path: str, damage: Damage, run_id: str, sound: tuple[str, ...]) -> str
         where = f"before line {damage.line}"
     lost = "1 event" if damage.lost == 1 else f"{damage.lost:,} events"
     covers = f"of run {run_id}" if run_id else "where a run may have begun or ended"
-    stands = (
-        f"{len(sound):,} steps that later lines vouch for stay done"
-        if sound
-        else "no step that was done before stays done"
-    )
+    stands = f"what is done stays so of {_some(sound)}" if sound else "no step that was done before stays so"
     return f"{path} is damaged ({where}): {damage.what}; {lost} missing {covers}; after a repair {stands}"
+
+
+def _some(steps: tuple[str, ...]) -> str:
+    more = f" and {len(steps) - _SHOWN:,} more" if len(steps) > _SHOWN else ""
+    return ", ".join(steps[:_SHOWN]) + more
 
 
 def _free(path: str) -> str:

@@ -7,11 +7,10 @@ import os
 import shlex
 import stat
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.engine import github as texts
 from mlorch.engine.crontab import Drift
-from mlorch.model.dataclass import dataclass
 from mlorch.model.errors import BusyError, StateError, UsageError
 from mlorch.session.workspace import Workspace
 from mlorch.world.git import top_level
@@ -37,9 +36,11 @@ _LOCKS = frozenset({"lock", "lock.note"})
 _MADE_BY = "# Made by: mlorch github show"
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A workflow file: where it is (relative to the repository), how it should be, and how the one that is there differs."""
+class File(NamedTuple):
+    """A workflow file: where it is (relative to the repository), how it should be, and how the one that is there differs.
+
+    `text` is "" of one that should not be there, or that is not.
+    """
 
     path: str
     text: str
@@ -87,12 +88,14 @@ class Workflows:
             if name in names:
                 yield self._compared(name, wish)
             else:
-                yield File(wish.file, "", (Drift(f"{wish.file}: there is no pipeline `{name}`"),))
+                yield File(wish.file, "", (Drift(f"{wish.file}: there is no pipeline `{name}`; remove the file"),))
 
     def _compared(self, pipeline: str, wish: texts.Wish) -> File:
         path = os.path.join(self._top, wish.file)
-        found = os.fsdecode(read_file(path)) if os.path.isfile(path) else None
-        action, setup = _options(found or "")
+        if not os.path.isfile(path):
+            return File(wish.file, "", (Drift(f"{wish.file} is not there; make it: mlorch github show > {wish.file}"),))
+        found = os.fsdecode(read_file(path))
+        action, setup = _options(found)
         made = self.show(pipeline, action, setup)
         return File(made.path, made.text, texts.drift(wish, made.text, found))
 

@@ -9,12 +9,12 @@ from mlorch.engine.context import Context
 from mlorch.engine.graph import graph_of, select
 from mlorch.engine.upstream import upstream_keys
 from mlorch.lang.expressions import ExpressionError
+from mlorch.lang.keys import time_label
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import SpecError
 from mlorch.model.states import Reason, StepState
 from mlorch.runner.loop import Job
-from mlorch.runner.run import RunFacts
-from mlorch.session.selection import known_key, parameters, step_ids
+from mlorch.session.selection import is_closed, parameters, step_ids
 from mlorch.world import git, secrets
 from mlorch.world.journal import FileJournal
 from mlorch.world.locks import PartitionLock
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlorch.engine.graph import Graph
     from mlorch.model.history import PartitionState, RunRecord
     from mlorch.model.spec import Pipeline
+    from mlorch.runner.recorder import RunFacts
     from mlorch.session.workspace import Workspace
 
 
@@ -156,6 +157,8 @@ class Jobs:
         )
 
     def _facts(self, selected: Selected) -> RunFacts:
+        from mlorch.runner.recorder import RunFacts
+
         pid = os.getpid()
         spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")
         commit = str(self._git["commit"])
@@ -194,31 +197,54 @@ class Jobs:
         self._secrets[pipeline.name] = fetched.values
         return fetched.values
 
+    def jobs(self, selected: Selected, keys: Iterable[str], after: tuple[Job, ...] = ()) -> tuple[Job, ...]:
+        """The jobs of several partitions, all behind `after`. Of a pipeline that reads its own windows each waits for those."""
+        name = selected.pipeline.name
+        made = {key: self.job(selected, key, after) for key in keys}
+        inputs = (item for step in selected.pipeline.steps for item in step.inputs)
+        if any(item.upstream is not None and item.upstream.pipeline == name for item in inputs):
+            for key, job in made.items():
+                job.after += tuple(made[read] for read in self.reads(selected, key).get(name, ()) if read in made)
+        return tuple(made.values())
+
     def with_upstream(
         self, selected: Selected, keys: Iterable[str], made: dict[tuple[str, str], Job]
     ) -> tuple[Job, ...]:
         """Jobs for the partitions and for all that they read, upstream first; `made` holds those there are already."""
-        out: list[Job] = []
-        for key in keys:
-            name = selected.pipeline.name
-            if (name, key) in made:
-                out.append(made[name, key])
+        name = selected.pipeline.name
+        chosen = {name: selected}
+        wanted = [(name, key) for key in keys]
+        seen: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        # By hand instead of by recursion: a pipeline that reads its own windows makes a chain as long as its history.
+        stack = list(reversed(wanted))
+        while stack:
+            node = stack[-1]
+            if node in made:
+                stack.pop()
                 continue
-            before: list[Job] = []
-            for pipeline, upstream in self.reads(selected, key).items():
-                other = self._workspace.named(pipeline)
-                if (pipeline, *upstream) == (name, key):
+            if node not in seen:
+                seen[node] = self._nodes_before(chosen, node)
+                if todo := [other for other in seen[node] if other not in made and other not in seen]:
+                    stack.extend(reversed(todo))
                     continue
-                params = parameters(self._workspace, other, (), "")
-                before.extend(self.with_upstream(Selected(other, params), upstream, made))
-            job = self.job(selected, key, tuple(before))
-            made[name, key] = job
-            out.append(job)
-        return tuple(out)
+            before = tuple(made[other] for other in seen[node] if other in made)
+            made[node] = self.job(chosen[node[0]], node[1], before)
+        return tuple(made[node] for node in wanted)
+
+    def _nodes_before(self, chosen: dict[str, Selected], node: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        """The partitions that `node` reads; `chosen` gets the pipelines that are new, with their usual parameters."""
+        found: list[tuple[str, str]] = []
+        for name, keys in self.reads(chosen[node[0]], node[1]).items():
+            if name not in chosen:
+                pipeline = self._workspace.named(name)
+                chosen[name] = Selected(pipeline, parameters(self._workspace, pipeline, (), ""))
+            found.extend((name, key) for key in keys)
+        return tuple(found)
 
     def reads(self, selected: Selected, key: str) -> dict[str, tuple[str, ...]]:
-        """The partitions of other pipelines that a partition reads."""
+        """The other partitions that a partition reads, of those that exist and are closed."""
         context = self.context(selected, key)
+        now = self._workspace.clock.now()
         found: dict[str, dict[str, None]] = {}
         for step in selected.pipeline.steps:
             for item in step.inputs:
@@ -227,12 +253,19 @@ class Jobs:
                 upstream = self._workspace.named(item.upstream.pipeline)
                 try:
                     keys = upstream_keys(
-                        item.upstream, upstream, context.own_window(), context.path_scope(), self._workspace
+                        item.upstream, upstream, context.reader(step), context.path_scope(), self._workspace
                     )
                 except (ExpressionError, ValueError) as error:
                     message = f"step {step.id}, input {item.name}: {error}"
                     raise SpecError((Diagnostic("E406", message, step.place),)) from error
-                found.setdefault(upstream.name, {}).update(dict.fromkeys(known_key(upstream, k) for k in keys))
+                dims = upstream.partitions
+                dimension = upstream.time_dimension
+                found.setdefault(upstream.name, {}).update(
+                    dict.fromkeys(
+                        k for k in keys if dimension is None or is_closed(dimension, time_label(dims, k), now)
+                    )
+                )
+        found.get(selected.pipeline.name, {}).pop(key, None)
         return {name: tuple(keys) for name, keys in found.items()}
 
     def hidden(self, pipelines: Iterable[Pipeline]) -> frozenset[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from mlorch.model.dataclass import dataclass
+from typing import NamedTuple
 
 DEFAULT_ONLY = ("missing", "failed")
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalOptions:
+class GlobalOptions(NamedTuple):
     """Options that every command takes, before or after its name.
 
     `project` is a folder as typed ("" to look upwards), `output` one of `table json github plain` (decided by the terminal
@@ -24,8 +23,7 @@ class GlobalOptions:
     now: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """`mlorch run` and `plan`. `params` are (name, text) as typed; `jobs` None means the CPUs we may use.
 
     `if_busy` is `wait`, `skip` or `fail`; `wait_timeout` in seconds, None for as long as it takes; `orphans` is `adopt` or `kill`.
@@ -49,8 +47,7 @@ class RunOptions:
     with_upstream: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BackfillOptions:
+class BackfillOptions(NamedTuple):
     """`mlorch backfill`. `first` and `last` are labels, both included ("" for open); `newest` takes the newest N windows.
 
     `only` is a subset of `missing failed stale all`; `max_failures` None means any number.
@@ -71,8 +68,7 @@ class BackfillOptions:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RunsFilter:
+class RunsFilter(NamedTuple):
     """`mlorch runs`. `since` is a duration (`2d`) or a time as typed, "" for all; `states` are run states."""
 
     pipelines: tuple[str, ...] = ()

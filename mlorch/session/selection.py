@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.globs import is_glob, match
-from mlorch.lang.keys import keys_of, pattern_parts, time_label
+from mlorch.lang.keys import keys_of, pattern_parts
 from mlorch.lang.params import check_value, coerce_text
 from mlorch.lang.partitions import closed, closes_at, last_closed, parse_label, within
 from mlorch.model.diagnostics import Diagnostic, Place
@@ -39,13 +39,22 @@ def select_pipelines(workspace: Workspace, words: Iterable[str]) -> tuple[Pipeli
     return tuple(chosen[name] for name in in_order(needs))
 
 
+def one_pipeline(workspace: Workspace, word: str) -> Pipeline:
+    """The one pipeline that the word names. Raises `UsageError` if there are several."""
+    found = select_pipelines(workspace, (word,))
+    if len(found) > 1:
+        names = ", ".join(pipeline.name for pipeline in found)
+        raise UsageError(f"`{word}` names {len(found)} pipelines, and this command takes one", f"name one of {names}")
+    return found[0]
+
+
 def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
     if "/" in word or word.endswith((".yaml", ".yml")):
         return (workspace.load_file(_relative(workspace, word)),)
     if word.startswith("+") or word.endswith("+"):
         name = word.strip("+")
         start = workspace.named(name).name
-        needs = pipeline_needs(workspace.pipelines())
+        needs = pipeline_needs(workspace.selectable())
         reached = {start}
         if word.startswith("+"):
             reached |= _reach(start, needs)
@@ -66,8 +75,10 @@ def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
         raise UsageError(
             f"`{word}` selects nothing: there is no selection `{method}:`", "use a name, a glob, tag:, kind: or owner:"
         )
-    found = tuple(pipeline for pipeline in workspace.pipelines() if test(pipeline))
+    found = tuple(pipeline for pipeline in workspace.selectable() if test(pipeline))
     if not found:
+        if workspace.passed_over:  # it may mean these
+            raise SpecError(workspace.passed_over)
         raise UsageError(f"`{word}` selects no pipeline", "`mlorch status` lists them all")
     return found
 
@@ -179,24 +190,24 @@ def _meant_keys(workspace: Workspace, pipeline: Pipeline, pattern: str, now: dat
     return keys_of(dims, times, labels)
 
 
-def known_label(pipeline: Pipeline, dimension: TimeDimension, label: str) -> str:
-    """The label, in its canonical form. Raises `UsageError` if it is none of this pipeline's."""
+def known_label(pipeline: Pipeline, dimension: TimeDimension, label: str, option: str = "-p") -> str:
+    """The label, in its canonical form; `option` named it. Raises `UsageError` if it is none of this pipeline's."""
     try:
         window = parse_label(dimension, label)
     except ValueError as error:
-        raise UsageError(f"-p {label} is no partition of {pipeline.name}: {error}") from error
+        raise UsageError(f"{option} {label} is no partition of {pipeline.name}: {error}") from error
     if not within(dimension, window):
         raise UsageError(
-            f"-p {label} is no partition of {pipeline.name}, which has {dimension.start or '…'} to {dimension.end or 'now'}"
+            f"{option} {label} is no partition of {pipeline.name}, "
+            f"which has {dimension.start or '…'} to {dimension.end or 'now'}"
         )
     return window.label
 
 
-def known_key(pipeline: Pipeline, key: str) -> str:
-    """The key, its window within the dimension's bounds. Raises `UsageError` if it is none of this pipeline's."""
-    if pipeline.time_dimension is not None:
-        known_label(pipeline, pipeline.time_dimension, time_label(pipeline.partitions, key))
-    return key
+def is_closed(dimension: TimeDimension, label: str, now: datetime) -> bool:
+    """Whether the label names a window of the dimension that is over, `lag` included."""
+    window = parse_label(dimension, label)
+    return within(dimension, window) and closes_at(dimension, window) <= now
 
 
 def closed_label(pipeline: Pipeline, dimension: TimeDimension, label: str, now: datetime) -> str:
@@ -271,7 +282,9 @@ def _params_file(file: str) -> dict[str, Any]:
     try:
         data = read_file(file)
     except FileError as error:
-        raise SpecError((Diagnostic("E413", f"--params-file: {error.message}", None, error.hint),)) from error
+        raise SpecError(
+            (Diagnostic("E413", f"--params-file: {error.message}", None, "give a YAML or JSON file"),)
+        ) from error
     if file.endswith(".json"):
         try:
             found = json.loads(data)

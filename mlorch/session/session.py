@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
-from mlorch.engine.graph import graph_of
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
-from mlorch.model.dataclass import replace
 from mlorch.model.errors import ExitCode, UsageError
-from mlorch.model.status import Graph, GraphNode
 from mlorch.session.contract import Outcome
-from mlorch.session.driving import DriveOptions, drive
+from mlorch.session.driving import CANCEL, DriveOptions, drive
 from mlorch.session.history import History, alive
 from mlorch.session.jobs import Jobs, Selected
 from mlorch.session.selection import (
-    in_order,
+    one_pipeline,
     parameters,
     partition_keys,
     pipeline_needs,
@@ -34,8 +30,7 @@ if TYPE_CHECKING:
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import Plan, StepPlan
     from mlorch.model.ports import Observer
-    from mlorch.model.spec import Pipeline
-    from mlorch.model.status import PipelineStatus
+    from mlorch.model.status import Graph, PipelineStatus
     from mlorch.runner.loop import Job
     from mlorch.session.contract import BackfillObserver, BackfillOutcome
     from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions, RunsFilter
@@ -55,7 +50,7 @@ class Session:
     """A project that was found; its specs are read when they are first needed.
 
     Every method may raise a `MlorchError`: `UsageError` for an unknown pipeline, step, partition or run, `SpecError` for
-    wrong specs or parameters, `StateError`, `NotReadyError`, `BusyError`.
+    wrong specs or parameters, `StateError`, `NotReadyError`.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -70,8 +65,13 @@ class Session:
 
     @property
     def diagnostics(self) -> Sequence[Diagnostic]:
-        """Warnings about the specs that were read."""
-        return tuple(self.workspace.warnings)
+        """Warnings about the specs that were read, and what is wrong with those that were passed over."""
+        return (*self.workspace.warnings, *self.workspace.passed_over)
+
+    @property
+    def passed_over(self) -> Sequence[Diagnostic]:
+        """The problems of specs that a selection might have meant, had they been sound."""
+        return self.workspace.passed_over
 
     def place(self, pipeline: str, step: str) -> Place | None:
         """Where a step is described, if its spec still has it."""
@@ -85,7 +85,8 @@ class Session:
         self.workspace.answers.calls = True
         jobs, notes = self._wanted(options)
         outcomes = drive(self.workspace, self._jobs, jobs, _drive_options(options), observer)
-        code = worst(outcome.exit_code for outcome in outcomes)
+        wrong = [int(ExitCode.SPEC)] if self.passed_over else []
+        code = worst((*(outcome.exit_code for outcome in outcomes), *wrong))
         return Outcome(code, tuple(outcome.run for outcome in outcomes), notes)
 
     def tick(self, names: Sequence[str], options: RunOptions, observer: Observer) -> Outcome:
@@ -97,7 +98,7 @@ class Session:
         chosen = select_pipelines(self.workspace, names) if names else self.workspace.pipelines()
         outcome = Ticking(self.workspace, self._jobs, chosen).run(observer, _drive_options(options))
         if self.workspace.unsound:
-            outcome = replace(outcome, exit_code=worst((outcome.exit_code, int(ExitCode.SPEC))))
+            outcome = outcome._replace(exit_code=worst((outcome.exit_code, int(ExitCode.SPEC))))
         return outcome
 
     def coming(
@@ -115,19 +116,19 @@ class Session:
         """No ticks of a pipeline until `resume`."""
         from mlorch.session import scheduling
 
-        return scheduling.pause(self.workspace, select_pipelines(self.workspace, (name,))[0], reason)
+        return scheduling.pause(self.workspace, one_pipeline(self.workspace, name), reason)
 
     def resume(self, name: str, reason: str) -> AgendaNews:
         """Ticks of a pipeline count again."""
         from mlorch.session import scheduling
 
-        return scheduling.resume(self.workspace, select_pipelines(self.workspace, (name,))[0], reason)
+        return scheduling.resume(self.workspace, one_pipeline(self.workspace, name), reason)
 
     def mark(self, name: str, partitions: Sequence[str], state: str, reason: str) -> AgendaNews:
         """Partitions count as done or missing."""
         from mlorch.session import scheduling
 
-        return scheduling.mark(self.workspace, select_pipelines(self.workspace, (name,))[0], partitions, state, reason)
+        return scheduling.mark(self.workspace, one_pipeline(self.workspace, name), partitions, state, reason)
 
     def _wanted(self, options: RunOptions) -> tuple[list[Job], tuple[str, ...]]:
         """The jobs of a `run`, upstream before downstream, and what mlorch chose by itself."""
@@ -142,8 +143,7 @@ class Session:
                 continue
             reads = pipeline_needs([selected.pipeline])[selected.pipeline.name]
             before = tuple(job for (name, _), job in made.items() if name in reads)
-            for key in keys:
-                made[selected.pipeline.name, key] = self._jobs.job(selected, key, before)
+            made |= {(job.name, job.partition): job for job in self._jobs.jobs(selected, keys, before)}
         return list(made.values()), tuple(notes)
 
     def _selected(self, options: RunOptions) -> list[tuple[Selected, tuple[str, ...], str]]:
@@ -173,12 +173,9 @@ class Session:
 
     def plan(self, options: RunOptions) -> list[Plan]:
         """What `run` would do."""
-        plans = []
-        for selected, keys, _ in self._selected(options):
-            for key in keys:
-                context = self._jobs.context(selected, key)
-                plans.append(plan_of(context, consider_all(context, selected.forced)))
-        return plans
+        from mlorch.session.planning import plans_of
+
+        return plans_of(self._wanted(options)[0])
 
     def backfill(self, options: BackfillOptions, observer: BackfillObserver) -> BackfillOutcome:
         """Many partitions of one pipeline."""
@@ -193,7 +190,7 @@ class Session:
         from mlorch.session.standing import status_of
 
         self.workspace.layout.check()
-        pipelines = select_pipelines(self.workspace, names) if names else self.workspace.pipelines()
+        pipelines = select_pipelines(self.workspace, names) if names else self.workspace.selectable()
         rows = [status_of(self.workspace, self._jobs, pipeline) for pipeline in pipelines]
         self.workspace.files.save()
         return rows
@@ -209,7 +206,7 @@ class Session:
 
     def why(self, pipeline: str, step: str, partition: str) -> StepPlan:
         """What is known of one step."""
-        found = select_pipelines(self.workspace, (pipeline,))[0]
+        found = one_pipeline(self.workspace, pipeline)
         step_ids(found, "STEP", (step,))
         keys, _ = partition_keys(self.workspace, found, (partition,) if partition else (), self.workspace.clock.now())
         selected = Selected(found, parameters(self.workspace, found, (), ""))
@@ -219,15 +216,17 @@ class Session:
 
     def graph(self, pipeline: str | None) -> list[Graph]:
         """The steps of the selected pipelines, or one graph of all pipelines."""
+        from mlorch.session.graphs import pipelines_graph, steps_graph
+
         if pipeline is None:
-            return [_pipelines_graph(self.workspace.pipelines())]
-        return [_steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
+            return [pipelines_graph(self.workspace.selectable())]
+        return [steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
 
     def cancel(self, run: RunRecord) -> str:
         """End a run from another shell. Raises `UsageError` when it is over."""
         if run.finished_at or not alive(run):
             raise UsageError(f"run {run.run_id} is over: {run.state.value}")
-        os.kill(run.pid, signal.SIGTERM)
+        os.kill(run.pid, CANCEL)
         return f"told run {run.run_id} (pid {run.pid}) to end its steps and stop"
 
 
@@ -240,40 +239,3 @@ def _drive_options(options: RunOptions) -> DriveOptions:
         options.rerun_unsafe,
         kill_orphans=options.orphans == "kill",
     )
-
-
-def _steps_graph(pipeline: Pipeline) -> Graph:
-    graph = graph_of(pipeline)
-    by_id = {step.id: step for step in pipeline.steps}
-    nodes = []
-    for step_id in graph.order:
-        step = by_id[step_id]
-        command = step.run if isinstance(step.run, str) else " ".join(step.run)
-        nodes.append(
-            GraphNode(
-                step_id,
-                tuple(
-                    (need, ", ".join(output.name for output in by_id[need].outputs)) for need in graph.needs[step_id]
-                ),
-                command.strip().splitlines()[0] if command.strip() else "",
-                tuple(item.name for item in step.inputs),
-                tuple(output.name for output in step.outputs),
-            )
-        )
-    return Graph(pipeline.name, tuple(nodes), pipeline.kind.value)
-
-
-def _pipelines_graph(pipelines: Sequence[Pipeline]) -> Graph:
-    needs = pipeline_needs(pipelines)
-    names = {pipeline.name for pipeline in pipelines}
-    nodes = []
-    for name in in_order(needs):
-        pipeline = next(found for found in pipelines if found.name == name)
-        flows: dict[str, list[str]] = {}
-        for step in pipeline.steps:
-            for item in step.inputs:
-                if item.upstream is not None and item.upstream.pipeline in names - {name}:
-                    flows.setdefault(item.upstream.pipeline, []).append(item.upstream.output)
-        edges = tuple((need, ", ".join(dict.fromkeys(outputs))) for need, outputs in flows.items())
-        nodes.append(GraphNode(name, edges, pipeline.kind.value))
-    return Graph("", tuple(nodes))

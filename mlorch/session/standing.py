@@ -39,7 +39,8 @@ def standing(context: Context, mark: Mark | None = None) -> tuple[PartitionHealt
         return PartitionHealth.RUNNING, f"run {last.run_id}"
     if mark is not None:
         return PartitionHealth(mark.state), f"marked: {mark.reason}"
-    if last is not None and last.state in _FAILED and not _healed(state):
+    # One without an end was cut off: even if all is done, the next run has to clear up behind it.
+    if last is not None and last.state in _FAILED and not (last.finished_at and _healed(state)):
         return PartitionHealth.FAILED, last.reason or last.state.value
     if not state.checkpoints:
         return PartitionHealth.MISSING, "never_done"
@@ -87,27 +88,42 @@ class Standings:
 
     def with_upstream(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
         """As `own`; one that is done is stale while something that it reads is not done."""
-        found = self.own(selected, key)
-        if found[0] is not PartitionHealth.DONE:
-            return found
-        for name, keys in self._jobs.reads(selected, key).items():
-            for read in keys:
-                health, _ = self._upstream(name, read)
-                if health is not PartitionHealth.DONE:
-                    return PartitionHealth.STALE, f"waiting_upstream: {name} {read}".rstrip() + f" is {health.value}"
-        return found
+        name = selected.pipeline.name
+        self._selected[name] = selected
+        # By hand instead of by recursion: a pipeline that reads its own windows makes a chain as long as its history.
+        stack = [(name, key)]
+        reads: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        while stack:
+            node = stack[-1]
+            if node in self._found:
+                stack.pop()
+                continue
+            of = self._pipeline(node[0])
+            if node not in reads:
+                found = self.own(of, node[1])
+                if found[0] is not PartitionHealth.DONE:
+                    self._found[node] = found
+                    continue
+                reads[node] = tuple((other, k) for other, keys in self._jobs.reads(of, node[1]).items() for k in keys)
+                if todo := [other for other in reads[node] if other not in self._found and other not in reads]:
+                    stack.extend(todo)
+                    continue
+            self._found[node] = self._by_what_it_reads(reads[node])
+        return self._found[name, key]
 
-    def _upstream(self, name: str, key: str) -> tuple[PartitionHealth, str]:
-        found = self._found.get((name, key))
-        if found is None:
-            selected = self._selected.get(name)
-            if selected is None:
-                pipeline = self._workspace.named(name)
-                selected = self._selected[name] = Selected(pipeline, parameters(self._workspace, pipeline, (), ""))
-            # A pipeline that reads its own earlier windows must not ask for itself for ever.
-            self._found[name, key] = (PartitionHealth.DONE, "unchanged")
-            found = self._found[name, key] = self.with_upstream(selected, key)
-        return found
+    def _by_what_it_reads(self, reads: tuple[tuple[str, str], ...]) -> tuple[PartitionHealth, str]:
+        for name, key in reads:
+            health, _ = self._found.get((name, key), (PartitionHealth.DONE, ""))
+            if health is not PartitionHealth.DONE:
+                return PartitionHealth.STALE, f"waiting_upstream: {name} {key}".rstrip() + f" is {health.value}"
+        return PartitionHealth.DONE, "unchanged"
+
+    def _pipeline(self, name: str) -> Selected:
+        selected = self._selected.get(name)
+        if selected is None:
+            pipeline = self._workspace.named(name)
+            selected = self._selected[name] = Selected(pipeline, parameters(self._workspace, pipeline, (), ""))
+        return selected
 
 
 def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineStatus:

@@ -7,11 +7,10 @@ looks at the same files. Looking changes nothing; the caller writes the cursor t
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlorch.lang.keys import keys_of, label_of, time_label
 from mlorch.lang.partitions import closes_at, last_closed, next_window, parse_label, window_at, within
-from mlorch.model.dataclass import dataclass
 from mlorch.model.errors import FileError
 from mlorch.model.spec import CatchUp
 from mlorch.model.states import RunState
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from mlorch.session.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
+class Fired(NamedTuple):
     """A trigger that has seen something: `cursor` is what changes of its memory (None takes an entry away), `due` are keys.
 
     `left` is how many windows were not taken since `catchup` does not cover them. `detail` is for people.

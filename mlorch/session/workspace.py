@@ -19,6 +19,7 @@ from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, rea
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from mlorch.engine.agenda import Mark
     from mlorch.model.history import PartitionState
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+def given_time(text: str) -> datetime:
+    """The time that `--now` or `MLORCH_NOW` names. Raises `UsageError` when it is none."""
+    try:
+        return parse_now(text)
+    except ValueError as error:
+        raise UsageError(f"--now: {error}") from None
+
+
 class Workspace:
     """Everything of one project that commands share. Also the `Catalog` of its pipelines.
 
@@ -38,7 +47,7 @@ class Workspace:
 
     def __init__(self, start: str, explicit: str, now: str = "") -> None:
         self.root = find_project(start, explicit or None)
-        self.clock = SystemClock(parse_now(now) if now else None)
+        self.clock = SystemClock(given_time(now) if now else None)
         self.warnings: list[Diagnostic] = []
         self.texts: dict[str, bytes] = {}
         self.project = self._load_project()
@@ -52,6 +61,7 @@ class Workspace:
         self._states: dict[tuple[str, str], PartitionState] = {}
         self._labels: Labels | None = None
         self._scheduled: dict[str, bool] = {}
+        self.passed_over: tuple[Diagnostic, ...] = ()
 
     # Specs.
 
@@ -63,7 +73,9 @@ class Workspace:
             return Project()
         from mlorch.spec.load import load_project
 
-        loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE)
+        # Where the state folder is unless the file says otherwise: that is known only when it has been read.
+        memory = FileMemory(f"{self.root}/{Project().state}/cache/specs")
+        loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE, memory)
         return self._accept(loaded.value, loaded.diagnostics)
 
     def _read(self, file: str) -> bytes:
@@ -125,6 +137,12 @@ class Workspace:
             if pipeline is not None:
                 found.append(pipeline)
         return tuple(sorted(found, key=lambda pipeline: pipeline.name))
+
+    def selectable(self) -> tuple[Pipeline, ...]:
+        """As `pipelines`, for a selection that a wrong one might belong to: `passed_over` says so from here on."""
+        found = self.pipelines()
+        self.passed_over = self.unsound
+        return found
 
     def loaded(self) -> tuple[Pipeline, ...]:
         """The sound pipelines that were read so far."""

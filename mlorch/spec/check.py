@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlorch.model.dataclass import dataclass
 from mlorch.spec import build, settle, source
 from mlorch.spec.places import Map, ordered
 from mlorch.spec.rules.context import Context, gather

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from mlorch import __version__
-from mlorch.model.dataclass import dataclass
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.spec import Pipeline, Project
 from mlorch.spec import build

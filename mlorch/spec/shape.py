@@ -8,10 +8,10 @@ bare starts of Python to import. A test holds the two to the same verdicts.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.units import parse_duration, parse_size
-from mlorch.model.dataclass import dataclass, field
 from mlorch.spec import schemas
 from mlorch.spec.places import Map, Seq, Text
 

@@ -7,9 +7,9 @@ duplicate keys, so only its parser is used: events come in, data goes out, and l
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.spec.places import Map, Seq, Text
 

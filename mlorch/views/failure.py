@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlorch.model.dataclass import dataclass
 from mlorch.views.text import count, duration, lines_of, name_of, one_line, size, visible
 
 if TYPE_CHECKING:

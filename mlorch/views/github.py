@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.views.failure import failure
-from mlorch.views.lines import QuietObserver
+from mlorch.views.lines import QuietObserver, warned
 from mlorch.views.plain import backfill_total, step_line
 from mlorch.views.rows import Row, state_counts, step_row
 from mlorch.views.text import count, duration, lines_of, name_of, one_line, step_text, tally, words
@@ -118,7 +118,10 @@ class GithubObserver(QuietObserver):
         """A group when the step ended."""
         if not step.state.ended or step.state.value == "cached":
             return
-        title = step_line(step_row(step), f"{name_of(run.pipeline, run.partition)} ")
+        name = f"{name_of(run.pipeline, run.partition)} "
+        title = step_line(step_row(step), name) + warned(step)
+        if warned(step):
+            self._say(annotation("warning", title, self._place(run.pipeline, step.id)))
         last = step.last
         if last is None or not last.log:
             self._say(tame(title))

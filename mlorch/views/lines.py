@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from mlorch.model.status import BackfillRow
 
 
+def warned(step: StepRecord) -> str:
+    """What to add to the line of a step that succeeded although a check of severity `warn` did not hold."""
+    told = step.last.detail if step.state.value == "succeeded" and step.last else ""
+    return f"  warning: {one_line(told)}" if told else ""
+
+
 class QuietObserver:
     """Says nothing but what people must know, to `warn` (one line at a time, without its end)."""
 
@@ -72,7 +78,7 @@ class LineObserver(QuietObserver):
         state = step.state
         if state.ended:
             if state.value != "cached" or self._verbose:
-                self._say(step_line(step_row(step), prefix))
+                self._say(step_line(step_row(step), prefix) + warned(step))
         elif step.last and step.last.retry_at:
             self._say_retry(run, step, prefix)
         elif self._verbose and state.value == "running":

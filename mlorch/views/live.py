@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -12,7 +13,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mlorch.model.dataclass import dataclass, field
 from mlorch.views.rows import STEP_STATES, run_row
 from mlorch.views.tables import DIM, heading, state_text
 from mlorch.views.text import STYLES, count, duration, lines_of, name_of, one_line, visible, words

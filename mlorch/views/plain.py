@@ -59,7 +59,7 @@ def step_line(step: Row, prefix: str = "") -> str:
 def run_line(run: Row) -> str:
     """One run in one line: name, state, its steps by state, how long it took."""
     name = name_of(run["pipeline"], run["partition"] or "")
-    if run["run_id"] is None:
+    if run["run_id"] is None and run["state"] == "succeeded":
         return f"{name}  nothing to do  {count(len(run['steps']), 'step')}: {tally(state_counts(run['steps']))}"
     parts = [name, words(run["state"])]
     if run["steps"]:
@@ -68,7 +68,8 @@ def run_line(run: Row) -> str:
         parts.append(duration(run["duration_s"]))
     if run["reason"] and run["state"] != "succeeded":
         parts.append(why("", run["reason"]))
-    parts.append(f"run {run['run_id']}")
+    if run["run_id"] is not None:
+        parts.append(f"run {run['run_id']}")
     return "  ".join(parts)
 
 

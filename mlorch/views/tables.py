@@ -92,11 +92,12 @@ def counts_text(rows: Sequence[Row]) -> Text:
 
 
 def run_table(run: Row, width: int) -> RenderableType:
-    """The summary after a run. Of very many steps, those that did not end well, and counts for the rest."""
+    """The summary after a run. Of very many steps those that went wrong themselves, and counts for the rest."""
     steps: list[Row] = run["steps"]
     shown = steps
     if len(steps) > MANY:
-        shown = [step for step in steps if step["state"] not in ("succeeded", "cached", "skipped")][:MANY]
+        quiet = ("succeeded", "cached", "skipped", "cancelled", "blocked", "pending")
+        shown = [step for step in steps if step["state"] not in quiet][:MANY]
     parts: list[RenderableType] = [heading(run)]
     if shown:
         parts.append(Padding(_steps_table(shown, width), (0, 0, 0, 2)))

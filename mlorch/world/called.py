@@ -6,9 +6,7 @@ import contextlib
 import json
 import os
 import signal
-from typing import TYPE_CHECKING
-
-from mlorch.model.dataclass import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +15,7 @@ LONGEST = 16 * 1024 * 1024
 TIMEOUT_S = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a command printed, and when (ISO 8601 UTC)."""
 
     text: str

@@ -60,7 +60,7 @@ class Crontab:
         """Its text; "" when there is none. Bytes that are no UTF-8 are kept. Raises `MachineError`."""
         code, out, error = self._call("-l")
         if code == 0:
-            return os.fsdecode(out)
+            return os.fsdecode(self._as_it_is(out))
         if code == 1 and any(words in error.lower() for words in _NOTHING):
             return ""
         raise self._refused("read", code, error)
@@ -76,6 +76,13 @@ class Crontab:
                 "look at it (`crontab -l`), then try again",
             )
 
+    def _as_it_is(self, listed: bytes) -> bytes:
+        """Debian's `crontab -l` shows a carriage return as a backslash and an r; an editor is given the text itself."""
+        if b"\\r" not in listed:
+            return listed
+        code, out, _ = self._call("-e")
+        return out if code == 0 and out.replace(b"\r", b"\\r") == listed else listed
+
     def _call(self, *words: str, data: bytes = b"") -> tuple[int, bytes, str]:
         import subprocess
 
@@ -86,7 +93,7 @@ class Crontab:
                 capture_output=True,
                 timeout=_SECONDS,
                 check=False,
-                env={**os.environ, "LC_ALL": "C"},
+                env={**os.environ, "LC_ALL": "C", "EDITOR": "/bin/cat", "VISUAL": "/bin/cat"},
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise MachineError(

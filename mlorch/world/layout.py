@@ -52,6 +52,8 @@ def encode_name(text: str) -> str:
     """
     if not text:
         return "_"
+    if text.isascii() and text.isidentifier() and text != "_" and len(text) <= _LONGEST:
+        return text  # nearly every id of a step; asked for some times in each attempt
     raw = os.fsencode(text)
     name = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw)
     if name.startswith("."):
@@ -205,11 +207,13 @@ class StateLayout:
         return folder
 
     def new_run_id(self, clock: Clock) -> str:
-        """A fresh id such as `20261123-150405-k3f9a`: sorts by the second it was made (UTC), and no other run has it."""
+        """A fresh id such as `20261123-150405-k3f9a7`: sorts by the millisecond it was made (UTC), and no other run has it."""
         while True:
-            moment = clock.wall().strftime("%Y%m%d-%H%M%S")
-            suffix = "".join(_SUFFIX_LETTERS[byte & 31] for byte in os.urandom(5))
-            run_id = f"{moment}-{suffix}"
+            now = clock.wall()
+            milliseconds = now.microsecond // 1000
+            suffix = _SUFFIX_LETTERS[milliseconds >> 5] + _SUFFIX_LETTERS[milliseconds & 31]
+            suffix += "".join(_SUFFIX_LETTERS[byte & 31] for byte in os.urandom(4))
+            run_id = f"{now:%Y%m%d-%H%M%S}-{suffix}"
             if not os.path.lexists(self.run(run_id)):
                 return run_id
 

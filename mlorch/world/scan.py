@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from mlorch.model.dataclass import dataclass, field
 from mlorch.model.errors import StateError
 from mlorch.model.events import event
 from mlorch.world.journal import SCHEMA, encode_line, is_whole

@@ -13,8 +13,8 @@ from mlorch.cli.app import WrongUsage, load
 from mlorch.cli.common import resolve
 
 if TYPE_CHECKING:
-    from mlorch.cli.options import GlobalOptions, RunOptions
     from mlorch.cli.terminal import Terminal
+    from mlorch.session.options import GlobalOptions, RunOptions
 
 VALUES = st.sampled_from(
     ["a", "k=v", "k=a=b", "=v", "3", "0", "03", "-1", "x y", "", "json", "xml", "wait", "skip", "--force", "²"]

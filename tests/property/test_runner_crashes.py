@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +25,11 @@ def graphs(draw: st.DrawFn) -> Pipeline:
         step = writes(name, *sorted(needs), more=("y",) if draw(st.booleans()) else ())
         match draw(st.sampled_from(("plain", "plain", "temp", "in_place", "folder"))):
             case "temp":
-                step = replace(step, outputs=tuple(replace(o, temp=True) for o in step.outputs))
+                step = step._replace(outputs=tuple(o._replace(temp=True) for o in step.outputs))
             case "in_place":
-                step = replace(step, outputs=tuple(replace(o, write=Write.IN_PLACE) for o in step.outputs))
+                step = step._replace(outputs=tuple(o._replace(write=Write.IN_PLACE) for o in step.outputs))
             case "folder":
-                step = replace(step, outputs=(*step.outputs, Output("f", f"out/{name}_all/")))
+                step = step._replace(outputs=(*step.outputs, Output("f", f"out/{name}_all/")))
         steps.append(step)
     return made(*steps)
 
@@ -73,7 +71,7 @@ def goes_on(world: World, pipeline: Pipeline, whole: World) -> None:
 
 
 @given(graphs(), st.booleans(), st.booleans(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_killed_after_any_record(pipeline: Pipeline, former: bool, end_well: bool, data: st.DataObject) -> None:
     whole = world_of(former)
     whole.run(pipeline)
@@ -86,7 +84,7 @@ def test_killed_after_any_record(pipeline: Pipeline, former: bool, end_well: boo
 
 
 @given(graphs(), st.booleans(), st.booleans(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_killed_at_any_change_on_disk(pipeline: Pipeline, former: bool, end_well: bool, data: st.DataObject) -> None:
     whole = world_of(former)
     whole.run(pipeline)
@@ -98,8 +96,12 @@ def test_killed_at_any_change_on_disk(pipeline: Pipeline, former: bool, end_well
     goes_on(world, pipeline, whole)
 
 
-@given(graphs(), st.booleans(), st.lists(st.tuples(st.booleans(), st.integers(1, 12), st.booleans()), min_size=2, max_size=5))
-@settings(max_examples=150, deadline=None)
+@given(
+    graphs(),
+    st.booleans(),
+    st.lists(st.tuples(st.booleans(), st.integers(1, 12), st.booleans()), min_size=2, max_size=5),
+)
+@settings(max_examples=60, deadline=None)
 def test_killed_again_and_again(pipeline: Pipeline, former: bool, kills: list[tuple[bool, int, bool]]) -> None:
     whole = world_of(former)
     whole.run(pipeline)
@@ -123,7 +125,7 @@ def goes_on_or_stands(world: World, pipeline: Pipeline, whole: World) -> None:
 
 
 @given(graphs(), st.booleans(), st.integers(1, 40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_power_goes(pipeline: Pipeline, former: bool, after: int) -> None:
     whole = world_of(former)
     whole.run(pipeline)

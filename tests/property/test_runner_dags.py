@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -55,8 +54,7 @@ def outcome_of(end: str, seconds: float, attempt: str) -> Outcome:
 def with_ends(steps: tuple[Step, ...], ends: dict[str, str], rules: dict[str, TriggerRule]) -> Pipeline:
     return made(
         *(
-            replace(
-                step,
+            step._replace(
                 retry=Retry(2, delay=3.0) if ends[step.id] in ("flaky", "not_now") else Retry(),
                 timeout=20.0,
                 allow_failure=ends[step.id] == "tolerated",
@@ -81,7 +79,7 @@ def by_step(steps: tuple[Step, ...], draw: st.DataObject, values: st.SearchStrat
 
 
 @given(graphs(), st.integers(1, 3), st.booleans(), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_step_ends_once_in_order_and_within_the_slots(
     steps: tuple[Step, ...], slots: int, fail_fast: bool, data: st.DataObject
 ) -> None:
@@ -105,9 +103,9 @@ def test_every_step_ends_once_in_order_and_within_the_slots(
             assert step not in seen, f"{step} ended twice"
             seen.add(step)
     if not fail_fast:
-        for step in steps:
-            if rules.get(step.id, TriggerRule.ALL_SUCCESS) is TriggerRule.ALL_SUCCESS and step.id in world.started:
-                assert all(run.steps[need].state.good for need in step.needs)
+        for each in steps:
+            if rules.get(each.id, TriggerRule.ALL_SUCCESS) is TriggerRule.ALL_SUCCESS and each.id in world.started:
+                assert all(run.steps[need].state.good for need in each.needs)
 
 
 def changes(world: World) -> list[tuple[object, str, StepState]]:
@@ -118,14 +116,16 @@ def changes(world: World) -> list[tuple[object, str, StepState]]:
             found.extend((event, step, StepState.CACHED) for step in event.steps)
         elif isinstance(event, AttemptStarted):
             found.append((event, event.step, StepState.RUNNING))
-        elif (step := getattr(event, "step", None)) is not None and (state := getattr(event, "state", None)) is not None:
+        elif (step := getattr(event, "step", None)) is not None and (
+            state := getattr(event, "state", None)
+        ) is not None:
             pending = bool(getattr(event, "retry_at", ""))
             found.append((event, step, StepState.PENDING if pending else StepState(state)))
     return found
 
 
 @given(graphs(), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_second_run_does_nothing(steps: tuple[Step, ...], data: st.DataObject) -> None:
     ends = by_step(steps, data, st.sampled_from(("good", "good", "flaky", "skip")))
     world = playing(ends, dict.fromkeys(NAMES, 1.0))
@@ -136,11 +136,11 @@ def test_a_second_run_does_nothing(steps: tuple[Step, ...], data: st.DataObject)
     second = world.run(pipeline)
     assert (second.run_id, second.state) == ("", RunState.SUCCEEDED)
     assert (world.listing(), world.events(), world.started) == (files, events, started)
-    assert {state for state in states(second).values()} <= {"cached", "skipped"}
+    assert set(states(second).values()) <= {"cached", "skipped"}
 
 
 @given(graphs(), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_what_failed_once_is_all_that_runs_when_it_is_mended(steps: tuple[Step, ...], data: st.DataObject) -> None:
     ends = by_step(steps, data, st.sampled_from(("good", "good", "fail", "silent")))
     world = playing(ends, dict.fromkeys(NAMES, 1.0))

@@ -13,13 +13,11 @@ from mlorch.engine.fold import fold
 from mlorch.engine.graph import graph_of, select
 from mlorch.engine.plan import consider_all
 from mlorch.model.attempt import AttemptDone, AttemptRequest
-from mlorch.model.history import PartitionState, RunRecord, StepRecord
-from mlorch.model.manifest import Artifact
 from mlorch.model.states import StepState
 from mlorch.runner.commit import Committer, Publication
 from mlorch.runner.loop import Job, Options, Runner
 from mlorch.runner.ports import Ports
-from mlorch.runner.run import RunFacts
+from mlorch.runner.recorder import RunFacts
 from mlorch.testing.clock import HandClock
 from mlorch.testing.disk import MemoryFiles
 from mlorch.testing.executor import Outcome, ScriptedExecutor
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from mlorch.engine.consider import Considered
     from mlorch.model.errors import FileError
     from mlorch.model.events import Event, StepSucceeded
+    from mlorch.model.history import PartitionState, RunRecord, StepRecord
+    from mlorch.model.manifest import Artifact
     from mlorch.model.spec import Pipeline, ValueDimension
     from mlorch.runner.loop import Outcome as JobOutcome
 
@@ -325,7 +325,7 @@ class World:
         **chosen: Iterable[str],
     ) -> RunRecord:
         """One call of the command for one partition."""
-        return self.drive([self.job(pipeline, key, force, **chosen)], options)[0].run
+        return self.drive([self.job(pipeline, key, force, (), **chosen)], options)[0].run
 
     def killed(
         self, pipeline: Pipeline, key: str = "", *, end_well: bool = False, options: Options | None = None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from mlorch.model.events import AttemptEnded, AttemptStarted, RunLost, StepSucceeded
-from mlorch.model.spec import Pipeline
 from mlorch.model.states import RunState
 from mlorch.testing.executor import Outcome
 from tests.support.specs import pipeline
 from tests.support.world import World, states
+
+if TYPE_CHECKING:
+    from mlorch.model.spec import Pipeline
 
 PLAIN = "a: {run: 'tool ${{ outputs.x }}', outputs: {x: out/a}}"
 IN_PLACE = "a: {run: 'tool out/a', outputs: {x: {path: out/a, write: in_place}}}"
@@ -48,7 +52,7 @@ def test_it_is_adopted_when_it_ended_well(text: str, former: str) -> None:
     assert world.started == ["a"]
     assert world.files.text("out/a/part" if text is FOLDER else "out/a") == "a()"
     assert world.left_over() == []
-    assert [type(event) for event in world.events()[2:5]][0] is RunLost
+    assert next(type(event) for event in world.events()[2:5]) is RunLost
     done = next(event for event in world.events() if isinstance(event, StepSucceeded))
     assert (done.run_id, done.step) == ("r2", "a")
     assert "adopted from run r1" in run.steps["a"].detail

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from mlorch.cli.validate import explain, schema
-from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import UsageError
 from mlorch.spec import schemas, source
 from mlorch.spec.shape import Shape, suggest

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlorch.model.dataclass import dataclass, field
 from mlorch.spec.places import Map, Text, walk_place
 from mlorch.spec.shape import suggest
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.lang.params import canonical, check_value, schema_problem
-from mlorch.model.dataclass import replace
 from mlorch.model.spec import Kind, TimeDimension
 from mlorch.spec.places import Map
 from mlorch.spec.rules.schedule import cron_problem
@@ -133,7 +132,7 @@ def _time(context: Context, dimension: TimeDimension) -> None:
     for key in ("start", "end"):
         try:
             ends[key] = bounds(
-                replace(dimension, timezone=zone, **{"start": "", "end": "", key: getattr(dimension, key)})
+                dimension._replace(timezone=zone, **{"start": "", "end": "", key: getattr(dimension, key)})
             )
         except ValueError as error:
             context.report(

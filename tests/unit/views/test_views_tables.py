@@ -135,6 +135,18 @@ def test_ten_thousand_steps_fit(good_run: RunRecord) -> None:
     assert "10,000 succeeded · 1 failed" in text
 
 
+def test_a_cancelled_run_of_very_many_steps_fits_the_screen(good_run: RunRecord) -> None:
+    from mlorch.model.history import StepRecord
+    from mlorch.model.states import StepState
+
+    for index in range(300):
+        state = StepState.CANCELLED if index > 90 else StepState.SUCCEEDED
+        good_run.steps[f"s{index}"] = StepRecord(f"s{index}", state)
+    text = drawn(80, tables.run_table(rows.run_row(good_run), 80))
+    assert len(text.splitlines()) < 20
+    assert "209 cancelled" in text
+
+
 def test_a_strip_too_long_shows_the_worst_of_each_cell() -> None:
     from mlorch.model.status import PartitionHealth
 

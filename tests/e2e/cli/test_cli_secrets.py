@@ -1,0 +1,41 @@
+"""A secret stands in no file of ours, whatever a step writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.e2e.cli.conftest import Project
+
+SECRET = "s3cret-of-a-test"
+TEXT = """\
+mlorch: 1
+name: hush
+kind: training
+owner: dana@example.org
+secrets: {TOKEN: {env: HUSH_TOKEN}}
+steps:
+  value:
+    run: 'echo "v=$TOKEN" >> "$MLORCH_VALUES"; echo "# $TOKEN" >> "$MLORCH_SUMMARY"; echo "$TOKEN"'
+    secrets: [TOKEN]
+    values: {v: string}
+  fails:
+    run: 'echo "v=$TOKEN" >> "$MLORCH_VALUES"; exit 4'
+    secrets: [TOKEN]
+    values: {v: string}
+  summary:
+    run: 'echo "# $TOKEN" >> "$MLORCH_SUMMARY"'
+    secrets: [TOKEN]
+"""
+
+
+def test_secrets_are_in_no_file_of_the_state(project: Project) -> None:
+    (project.folder / "pipelines" / "hush.yaml").write_text(TEXT, "utf-8")
+    done = project("run", "hush", HUSH_TOKEN=SECRET)
+    assert done.returncode == 1
+    assert "holds the secret TOKEN" in done.stdout
+    assert SECRET not in done.stdout + done.stderr
+    files = [path for path in project.folder.rglob("*") if path.is_file()]
+    assert [str(path) for path in files if SECRET.encode() in path.read_bytes()] == []
+    summaries = [path.read_text("utf-8") for path in files if path.name == "summary.1.summary"]
+    assert summaries == ["# ***\n"]

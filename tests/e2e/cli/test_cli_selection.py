@@ -1,0 +1,133 @@
+"""What is selected, what is not, and what must be there for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.e2e.cli.conftest import Project
+
+TEMP = """\
+mlorch: 1
+name: temp
+kind: training
+owner: dana@example.org
+steps:
+  make: {run: 'echo made > ${{ outputs.o }}', outputs: {o: {path: out/tmp.txt, temp: true}}}
+  read: {run: 'cat ${{ steps.make.outputs.o }} > ${{ outputs.o }}', outputs: {o: out/read.txt}}
+  warn:
+    run: 'true'
+    checks: [{expr: 1 > 2, severity: warn, message: one is not two}]
+"""
+DAILY = """\
+mlorch: 1
+name: daily
+kind: feature
+owner: dana@example.org
+partitions: {day: {every: day, start: 2013-01-01, end: 2013-01-10}}
+steps:
+  make: {run: 'echo made > ${{ outputs.o }}', outputs: {o: 'out/${{ partition.day }}/made.txt'}}
+"""
+READER = """\
+mlorch: 1
+name: reader
+kind: training
+owner: dana@example.org
+steps:
+  first: {run: 'true'}
+  read:
+    run: [echo, '${{ inputs.days }}']
+    inputs: {days: {pipeline: daily, output: o, partitions: {from: 2013-01-01, to: 2013-01-02}}}
+  after: {run: 'true', needs: [read]}
+"""
+
+
+def _write(project: Project, **files: str) -> None:
+    for name, text in files.items():
+        (project.folder / "pipelines" / f"{name}.yaml").write_text(text, "utf-8")
+
+
+def test_a_removed_temp_output_is_not_read_by_a_step_that_was_selected_alone(project: Project) -> None:
+    _write(project, temp=TEMP)
+    assert project("run", "temp").returncode == 0
+    assert not (project.folder / "out" / "tmp.txt").exists()
+    (run,) = project.json("run", "temp", "--only", "read", "--force", code=5)["data"]["runs"]
+    (step,) = run["steps"]
+    assert (step["state"], step["reason"], step["attempts"]) == ("not_ready", "input_missing", 0)
+    assert "select make as well" in step["detail"]
+    assert project("run", "temp", "--until", "read", "--force-step", "read").returncode == 0
+
+
+def test_the_end_of_a_step_is_told_once_and_with_its_warnings(project: Project) -> None:
+    _write(project, temp=TEMP)
+    lines = project("run", "temp").stdout.splitlines()
+    assert len([line for line in lines if line.startswith("make  succeeded")]) == 1
+    (warned,) = (line for line in lines if line.startswith("warn  "))
+    assert "warning: one is not two" in warned
+
+
+def test_a_plan_with_upstream_shows_the_upstream_and_what_waits_for_it(project: Project) -> None:
+    _write(project, daily=DAILY, reader=READER)
+    assert project("run", "reader", "--only", "first").returncode == 0
+    plans = project.json("plan", "reader", "--with-upstream")["data"]["pipelines"]
+    assert [(plan["pipeline"], plan["partition"]) for plan in plans] == [
+        ("daily", "2013-01-01"),
+        ("daily", "2013-01-02"),
+        ("reader", None),
+    ]
+    actions = {step["id"]: (step["action"], step["reason"]) for step in plans[-1]["steps"]}
+    assert actions == {
+        "first": ("reuse", "unchanged"),
+        "read": ("unknown", "waiting_upstream"),
+        "after": ("unknown", "waiting_upstream"),
+    }
+    assert project("run", "reader", "--with-upstream").returncode == 0
+    plans = project.json("plan", "reader", "--with-upstream")["data"]["pipelines"]
+    assert {step["action"] for plan in plans for step in plan["steps"]} == {"reuse"}
+
+
+def test_a_wrong_file_is_not_passed_over_in_silence(project: Project) -> None:
+    _write(project, temp=TEMP, broken="mlorch: 1\nname: broken\nkind: training\n")
+    document = project.json("run", "kind:training", code=3)
+    assert [run["state"] for run in document["data"]["runs"]] == ["succeeded"], "the sound ones run"
+    assert {problem["file"] for problem in document["problems"]} >= {"pipelines/broken.yaml"}
+    assert project("run", "temp").returncode == 0, "a name means this one only"
+    for words in (("run", "kind:inference"), ("plan", "t*"), ("run", "+temp")):
+        assert project(*words).returncode == 3, words
+    for words in (("status",), ("graph",)):
+        done = project(*words)
+        assert done.returncode == 0
+        assert "pipelines/broken.yaml:1:1: error" in done.stderr
+        assert "temp" in done.stdout
+
+
+def test_a_backfill_of_several_pipelines_is_refused_with_their_names(project: Project) -> None:
+    _write(project, daily=DAILY)
+    done = project("backfill", "kind:feature")
+    assert done.returncode == 2
+    assert "daily, demo" in done.stderr
+
+
+def test_the_state_of_a_step_is_the_same_word_when_it_is_reused(project: Project) -> None:
+    text = """\
+mlorch: 1
+name: states
+kind: training
+owner: dana@example.org
+steps:
+  first: {run: 'true'}
+  told: {run: [echo, '${{ steps.first.state }}']}
+  asked: {run: 'true', when: "steps.first.state == 'succeeded'"}
+"""
+    _write(project, states=text)
+    assert project("run", "states").returncode == 0
+    (run,) = project.json("run", "states")["data"]["runs"]
+    assert run["run_id"] is None, "nothing was to be done"
+    assert {step["state"] for step in run["steps"]} == {"cached"}
+
+
+def test_a_run_gives_the_failure_as_its_reason_before_what_was_not_ready(project: Project) -> None:
+    _write(project, mixed=TEMP.replace("name: temp", "name: mixed").replace("  make:", "  a75: {run: exit 75}\n  make:", 1)
+           + "  bad: {run: exit 4}\n")  # fmt: skip
+    (run,) = project.json("run", "mixed", code=1)["data"]["runs"]
+    assert run["reason"] == "bad: exit status 4"

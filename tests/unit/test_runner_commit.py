@@ -1,0 +1,157 @@
+"""The committer's thread, on fakes: the order of flushes and moves, one flush for many, and errors that reach the caller."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from mlorch.model.errors import FileError, StateError
+from mlorch.model.events import PublishIntended, StepSucceeded
+from mlorch.runner.commit import Committer, Publication, SharedJournal
+from mlorch.testing.clock import HandClock
+from mlorch.testing.journal import MemoryJournal
+from tests.support.world import FaultyFiles
+
+TIMEOUT = 10.0
+
+
+class Bench:
+    """A committer with its fakes; `results` waits until so many publications came back."""
+
+    def __init__(self) -> None:
+        self.files = FaultyFiles(HandClock())
+        self.journal = MemoryJournal()
+        self.journal.open()
+        self.shared = SharedJournal(self.journal)
+        self.woken = threading.Semaphore(0)
+        self.committer = Committer(self.files, self.woken.release)
+
+    def publication(self, step: str, *names: str, in_place: tuple[str, ...] = ()) -> Publication:
+        for name in names:
+            self.files.put(f"out/.mlorch-r1/{name}", name)
+        moves = tuple((f"out/.mlorch-r1/{name}", f"out/{name}", name) for name in names)
+        success = StepSucceeded("r1", "2026-01-05T12:00:00.000Z", step, 1, "f", ())
+        return Publication(self, self.shared, moves, tuple((f"out/{name}", name) for name in in_place), success)
+
+    def results(self, count: int) -> list[tuple[Publication, StepSucceeded | FileError]]:
+        found: list[tuple[Publication, StepSucceeded | FileError]] = []
+        while len(found) < count:
+            self.committer.hurry()
+            assert self.woken.acquire(timeout=TIMEOUT), "the committer said nothing"
+            found.extend(self.committer.take())
+        self.committer.close()
+        return found
+
+
+def test_one_move_needs_no_intent() -> None:
+    bench = Bench()
+    bench.committer.submit(bench.publication("a", "x"))
+    [(_, done)] = bench.results(1)
+    assert isinstance(done, StepSucceeded)
+    assert [(a.name, a.path, a.size) for a in done.outputs] == [("x", "out/x", 1)]
+    assert [type(event) for event in bench.journal.events] == [StepSucceeded]
+    assert bench.journal.durable == 1
+    assert bench.files.flushed == ["/project/out/.mlorch-r1/x"]
+    assert bench.files.flushed_folders == ["/project/out/x"]
+
+
+def test_one_folder_is_announced_too_since_it_takes_two_renames() -> None:
+    bench = Bench()
+    plain = bench.publication("a", "x")
+    folder = Publication(plain.owner, plain.journal, plain.moves, (), plain.success, folders=True)
+    bench.committer.submit(folder)
+    bench.results(1)
+    assert [type(event) for event in bench.journal.events] == [PublishIntended, StepSucceeded]
+
+
+def test_a_former_output_is_not_taken_for_what_was_staged_and_is_gone() -> None:
+    bench = Bench()
+    first, second = bench.publication("a", "x"), bench.publication("b", "y")
+    bench.files.put("out/x", "former")
+    bench.files.remove("out/.mlorch-r1/x")
+    bench.committer.submit(first)
+    bench.committer.submit(second)
+    results = {item.success.step: result for item, result in bench.results(2)}
+    gone = results["a"]
+    assert isinstance(gone, FileError)
+    assert "out/.mlorch-r1/x is gone" in gone.message
+    assert isinstance(results["b"], StepSucceeded)
+    assert [event.step for event in bench.journal.events if isinstance(event, StepSucceeded)] == ["b"]
+
+
+def test_several_moves_are_announced_and_the_announcement_is_durable_first() -> None:
+    bench = Bench()
+    durable: list[int] = []
+
+    def refuse(what: tuple[str, ...]) -> None:
+        if what[0] == "move":
+            durable.append(bench.journal.durable)
+
+    bench.files.refuse = refuse
+    bench.committer.submit(bench.publication("a", "x", "y", in_place=()))
+    bench.results(1)
+    assert durable == [1, 1]
+    intent, done = bench.journal.events
+    assert isinstance(intent, PublishIntended)
+    assert isinstance(done, StepSucceeded)
+    assert intent.moves == (("out/.mlorch-r1/x", "out/x"), ("out/.mlorch-r1/y", "out/y"))
+
+
+def test_all_that_finished_together_share_a_flush() -> None:
+    bench = Bench()
+    many = [bench.publication(f"s{n}", f"f{n}") for n in range(50)]
+    for one in many:
+        bench.committer.submit(one)
+    assert {result[0].success.step for result in bench.results(50)} == {f"s{n}" for n in range(50)}
+    assert bench.journal.flushes < 25
+    assert bench.journal.durable == 50
+
+
+def test_a_place_that_refuses_fails_its_own_step_only() -> None:
+    bench = Bench()
+    bench.files.make_folder("out/bad")
+    bench.committer.submit(bench.publication("a", "x"))
+    bench.committer.submit(bench.publication("b", "bad"))
+    bench.committer.submit(bench.publication("c", "y", "z"))
+    results = {publication.success.step: result for publication, result in bench.results(3)}
+    assert isinstance(results["b"], FileError)
+    assert isinstance(results["a"], StepSucceeded)
+    assert isinstance(results["c"], StepSucceeded)
+    assert [e.step for e in bench.journal.events if isinstance(e, StepSucceeded)].count("a") == 1
+
+
+def test_what_cannot_be_thrown_away_does_not_undo_a_success() -> None:
+    bench = Bench()
+    bench.files.refuse = lambda what: FileError("busy") if what[0] == "remove" else None
+    plain = bench.publication("a", "x")
+    bench.committer.submit(
+        Publication(plain.owner, plain.journal, plain.moves, plain.in_place, plain.success, ("out/.mlorch-r1/old",))
+    )
+    [(_, done)] = bench.results(1)
+    assert isinstance(done, StepSucceeded)
+    assert len(bench.journal.events) == 1
+
+
+@pytest.mark.parametrize("fault", ["flush", "room"])
+def test_a_disk_that_fails_reaches_the_caller(fault: str) -> None:
+    bench = Bench()
+    if fault == "flush":
+        bench.journal.flush_fails = True
+    else:
+        bench.journal.room = 0
+    bench.committer.submit(bench.publication("a", "x"))
+    with pytest.raises(StateError):
+        bench.results(1)
+    with pytest.raises(StateError):
+        bench.committer.take()
+    bench.committer.close()
+
+
+def test_closing_leaves_what_is_queued_for_recovery() -> None:
+    bench = Bench()
+    bench.committer.close()
+    bench.committer.submit(bench.publication("a", "x"))
+    bench.committer.close()
+    assert bench.committer.take() == []
+    assert bench.journal.events == ()
