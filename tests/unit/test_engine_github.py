@@ -11,7 +11,6 @@ import yaml
 from mlorch.engine.github import MOST_INPUTS, Wish, drift, inputs, workflow
 from mlorch.engine.github_times import calls, utc_lines
 from mlorch.lang.cron import parse_cron
-from mlorch.model.dataclass import replace
 from mlorch.model.spec import Param, Pipeline, Schedule, Secret, Step, Trigger
 from tests.support.specs import made
 
@@ -20,7 +19,7 @@ WISH = Wish("./")
 
 def pipeline(name: str = "p", cron: str = "", zone: str = "UTC", *params: Param) -> Pipeline:
     schedule = Schedule(cron, zone) if cron else None
-    return replace(made(Step("a", "true"), name=name), schedule=schedule, params=params)
+    return made(Step("a", "true"), name=name)._replace(schedule=schedule, params=params)
 
 
 def read(text: str) -> dict[str, Any]:
@@ -66,9 +65,9 @@ def test_rare_ticks_get_a_daily_line_besides() -> None:
 
 
 def test_what_is_awaited_is_looked_for_every_hour() -> None:
-    waits = replace(pipeline("a"), triggers=(Trigger(glob="in/*.csv"),))
+    waits = pipeline("a")._replace(triggers=(Trigger(glob="in/*.csv"),))
     assert [call.cron.split(" ", 1)[1] for call in calls("mlorch", [waits])] == ["* * * *"]
-    assert calls("mlorch", [replace(pipeline("a"), triggers=(Trigger(pipeline="b"),))]) == ()
+    assert calls("mlorch", [pipeline("a")._replace(triggers=(Trigger(pipeline="b"),))]) == ()
     assert calls("mlorch", [pipeline("a")]) == ()
 
 
@@ -167,7 +166,6 @@ def test_drift_is_told_by_line_and_versions_are_free() -> None:
     wanted = workflow(WISH, "x", [pipeline("p", "0 6 * * *")], [])
     assert drift(WISH, wanted, wanted) == ()
     assert drift(WISH, wanted, wanted.replace("checkout@v4", "checkout@0a1b2c # v5").replace("\n", "  \r\n")) == ()
-    assert [item.what for item in drift(WISH, wanted, None)] == [".github/workflows/mlorch.yml is not there"]
     number = wanted.splitlines().index("permissions: {}") + 1
     (found,) = drift(WISH, wanted, wanted.replace("permissions: {}", "permissions: write-all"))
     assert (found.what, found.wanted, found.found) == (

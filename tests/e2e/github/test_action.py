@@ -34,6 +34,18 @@ steps:
     outputs: {x: 'tools/${{ partition.key }}'}
     inputs: {ok: {path: ok, required: false}}
 """
+DAILY = """\
+mlorch: 1
+name: daily
+kind: feature
+owner: dana@example.org
+schedule: '0 6 * * *'
+partitions: {day: {every: day, start: 2026-11-20}}
+steps:
+  load:
+    run: 'echo ${{ partition.key }} > ${{ outputs.x }}'
+    outputs: {x: 'data/daily/${{ partition.key }}'}
+"""
 
 
 @pytest.fixture
@@ -45,6 +57,7 @@ def job(tmp_path: Path) -> Callable[..., Job]:
     seed = tmp_path / "seed"
     (seed / "pipelines").mkdir()
     (seed / "pipelines" / "demo.yaml").write_text(PIPELINE, "utf-8")
+    (seed / "pipelines" / "daily.yaml").write_text(DAILY, "utf-8")
     (seed / "ok").write_text("", "utf-8")
     # Attributes that would change bytes on their way through git, had the state a part in them.
     (seed / ".gitattributes").write_text("* text=auto eol=lf\n*.csv filter=gone\n", "utf-8")
@@ -85,6 +98,20 @@ def test_the_second_job_finds_what_the_first_did(job: Callable[..., Job]) -> Non
     third = job().run(command="run demo -p 2013-01-03")
     assert third.failed == "", third.output
     assert len(runs(third)) == 2
+
+
+def test_a_scheduled_job_does_what_became_due_since_the_one_before(job: Callable[..., Job]) -> None:
+    done = []
+    for now in ("2026-11-23T07:00:00Z", "2026-11-23T09:00:00Z", "2026-11-25T07:00:00Z"):
+        one = job(MLORCH_NOW=now, MLORCH_INPUTS="{}").run(command="github run")
+        assert one.failed == "", one.output
+        done.append(sorted(path.name for path in (one.clone / "data/daily").iterdir()))
+        assert len(runs(one)) == len(done[-1]), "each window ran once"
+    assert done == [
+        ["2026-11-20", "2026-11-21", "2026-11-22"],
+        ["2026-11-20", "2026-11-21", "2026-11-22"],
+        ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"],
+    ]
 
 
 def test_a_failed_run_is_kept_and_the_job_fails(job: Callable[..., Job]) -> None:
