@@ -8,6 +8,7 @@ import pytest
 from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mlorch.lang.cron import following, parse_cron, previous, ticks
 
 
