@@ -12,6 +12,7 @@ from mlorch.model.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from mlorch.cli.terminal import Terminal
     from mlorch.session.crontab import CronReport
+    from mlorch.views.rows import Row
 
 app = theme()
 ACTIONS = ("show", "install", "remove", "check")
@@ -53,7 +54,7 @@ def cron(
 
 
 def _tell(terminal: Terminal, action: str, report: CronReport, code: int) -> None:
-    from mlorch.views.scheduling import drift_lines, drift_row
+    from mlorch.views.scheduling import drift_row
 
     rows = [drift_row(item.what, item.wanted, item.found) for item in report.differs]
     if terminal.json:
@@ -65,18 +66,28 @@ def _tell(terminal: Terminal, action: str, report: CronReport, code: int) -> Non
                 "installed": None if action == "show" else report.installed,
                 "changed": report.changed,
                 "differs": rows,
+                "notes": list(report.notes),
             },
         )
-    elif action == "show":
+        return
+    if action == "show":
         terminal.lines(report.block.splitlines())
     elif action == "check":
-        terminal.lines(drift_lines(rows))
-        if rows:
-            terminal.say("`mlorch cron install` makes it right")
-        elif not terminal.options.quiet:
-            terminal.say(f"{report.whose} is as it should be")
+        _checked(terminal, report, rows)
     elif not terminal.options.quiet:
         terminal.say(_said(report))
+    for note in () if terminal.options.quiet else report.notes:
+        terminal.say(f"note: {note}")
+
+
+def _checked(terminal: Terminal, report: CronReport, rows: list[Row]) -> None:
+    from mlorch.views.scheduling import drift_lines
+
+    terminal.lines(drift_lines(rows))
+    if rows:
+        terminal.say("`mlorch cron install` makes it right")
+    elif not terminal.options.quiet:
+        terminal.say(f"{report.whose} is as it should be")
 
 
 def _said(report: CronReport) -> str:

@@ -21,13 +21,14 @@ _T = TypeVar("_T")
 
 
 class CronReport(NamedTuple):
-    """What was found or done. `installed`: the block is there now; `changed`: the crontab was."""
+    """What was found or done. `installed`: the block is there now; `changed`: the crontab was; `notes` are for people."""
 
     block: str
     whose: str
     installed: bool
     changed: bool = False
     differs: tuple[Drift, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class CronWork:
@@ -58,7 +59,7 @@ class CronWork:
         text = crontab.read()
         differs = _worded(lambda: texts.drift(text, self.entry))
         there = _worded(lambda: texts.is_installed(text, self.entry.project))
-        return CronReport(self._block, crontab.whose, there, differs=differs)
+        return CronReport(self._block, crontab.whose, there, differs=differs, notes=self._notes())
 
     @property
     def _block(self) -> str:
@@ -71,7 +72,17 @@ class CronWork:
             after = _worded(lambda: edit(before))
             if after != before:
                 crontab.write(after)
-        return CronReport(self._block, crontab.whose, installed, after != before)
+        notes = self._notes() if installed else ()
+        return CronReport(self._block, crontab.whose, installed, after != before, notes=notes)
+
+    def _notes(self) -> tuple[str, ...]:
+        """Why the line may be of no use."""
+        pipelines = self._workspace.pipelines()
+        if self._workspace.unsound:
+            return ("some pipelines have problems, and are not run: see `mlorch validate`",)
+        if not any(pipeline.schedule or pipeline.triggers for pipeline in pipelines):
+            return ("no pipeline has a `schedule` or `triggers` yet, so `tick` will find nothing to do",)
+        return ()
 
 
 def program() -> tuple[str, ...]:

@@ -40,8 +40,10 @@ class Crontab:
         import fcntl
         import time
 
-        # The program itself is what all of them have in common, whoever they are; a lock needs no right to write it.
-        descriptor = os.open(self._program, os.O_RDONLY | os.O_CLOEXEC)
+        # The program itself is what all of them have in common, whoever they are; a lock needs no right to write it. Where it
+        # cannot even be read, its folder can.
+        readable = os.access(self._program, os.R_OK)
+        descriptor = os.open(self._program if readable else os.path.dirname(self._program), os.O_RDONLY | os.O_CLOEXEC)
         try:
             until = time.monotonic() + PATIENCE
             while True:

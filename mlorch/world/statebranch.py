@@ -104,10 +104,11 @@ class StateBranch:
 
     def _origin(self) -> str:
         env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        done = _run(("git", "-C", self._work, "remote", "get-url", "origin"), env)
+        # In a container the clone may belong to another user; its configuration is only read.
+        done = _run(("git", "-c", "safe.directory=*", "-C", self._work, "remote", "get-url", "origin"), env)
         if done.code != 0:
             raise StateError(
-                f"{self._work} is in no git repository with a remote `origin`, where the state could be kept",
+                f"{self._work} is in no git repository with a remote `origin`, where the state could be kept: {_last(done.error)}",
                 "call it in a clone, as actions/checkout makes it",
             )
         url = os.fsdecode(done.out).strip()

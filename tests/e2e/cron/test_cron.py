@@ -76,6 +76,16 @@ def test_drift_is_told_and_mended(machine: Machine, tmp_path: Path) -> None:
     assert machine(*words).returncode == 0
 
 
+def test_a_line_that_would_do_nothing_is_told(machine: Machine, tmp_path: Path) -> None:
+    folder = project(tmp_path / "p")
+    file = folder / "pipelines" / "demo.yaml"
+    file.write_text(PIPELINE.replace("schedule: '* * * * *'\n", ""), "utf-8")
+    done = machine(machine.mlorch, "cron", "install", "--project", folder)
+    assert (done.returncode, b"note: no pipeline has a `schedule`" in done.stdout) == (0, True)
+    file.write_text(PIPELINE.replace("run:", "runs:"), "utf-8")
+    assert b"note: some pipelines have problems" in machine(machine.mlorch, "cron", "check", "--project", folder).stdout
+
+
 def test_another_user_has_another_crontab(machine: Machine, tmp_path: Path) -> None:
     folder = project(tmp_path / "p")
     words = ("--project", str(folder), "--user", "nobody")
