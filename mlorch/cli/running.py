@@ -307,6 +307,8 @@ def _show_plans(terminal: Terminal, session: Session, plans: Sequence[Plan], *, 
     from mlorch.views.rows import plan_row
 
     rows = [plan_row(item) for item in plans]
+    for note in session.hearsay:
+        terminal.warn(note)
     changes = any(step["action"] in ("run", "unknown") for row in rows for step in row["steps"])
     code = int(ExitCode.WOULD_CHANGE) if tell and changes else 0
     if session.passed_over:

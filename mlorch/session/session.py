@@ -73,6 +73,11 @@ class Session:
         """The problems of specs that a selection might have meant, had they been sound."""
         return self.workspace.passed_over
 
+    @property
+    def hearsay(self) -> Sequence[str]:
+        """What was not asked but taken from a command's last answer, with its age."""
+        return tuple(self.workspace.answers.notes) if "answers" in vars(self.workspace) else ()
+
     def place(self, pipeline: str, step: str) -> Place | None:
         """Where a step is described, if its spec still has it."""
         found = self.workspace.pipeline(pipeline)
