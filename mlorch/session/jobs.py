@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from mlorch.engine.agenda import Mark
     from mlorch.engine.graph import Graph
+    from mlorch.lang.commands import Command
+    from mlorch.lang.references import Names
     from mlorch.model.history import PartitionState, RunRecord
     from mlorch.model.spec import Pipeline
     from mlorch.runner.recorder import RunFacts
@@ -88,6 +90,9 @@ class Selected:
         words = [*(f"--only {s}" for s in only), *(f"--from {s}" for s in start), *(f"--until {s}" for s in until)]
         self.words = (*words, *(["--force"] if force else []), *(f"--force-step {s}" for s in force_steps))
         self.due = f"--due {due}" if due else ""
+        # What is read out of the spec's strings is the same for all partitions.
+        self.commands: dict[str, Command] = {}
+        self.names: dict[str, Names] = {}
         self.words += (self.due,) if due else ()
 
     def made_stale(self, state: PartitionState, mark: Mark | None) -> dict[str, tuple[Reason, str]]:
@@ -133,6 +138,8 @@ class Jobs:
             git=self._git,
             now=workspace.clock.now().timestamp(),
             selected=selected.steps,
+            _commands=selected.commands,
+            _names=selected.names,
             made_stale=selected.made_stale(state, workspace.mark(selected.pipeline.name, key)),
         )
 

@@ -101,7 +101,7 @@ class Session:
         self.workspace.layout.check()
         self.workspace.answers.calls = True
         chosen = select_pipelines(self.workspace, names) if names else self.workspace.pipelines()
-        outcome = Ticking(self.workspace, self._jobs, chosen).run(observer, _drive_options(options))
+        outcome = Ticking(self.workspace, self._jobs, chosen, whole=not names).run(observer, _drive_options(options))
         if self.workspace.unsound:
             outcome = outcome._replace(exit_code=worst((outcome.exit_code, int(ExitCode.SPEC))))
         return outcome

@@ -14,11 +14,13 @@ from mlorch.lang.schedules import Ticks
 from mlorch.model.errors import FileError, MlorchError, SpecError
 from mlorch.model.states import Action, RunState
 from mlorch.model.times import iso_utc, parse_iso
+from mlorch.session.agendas import FOLDER
 from mlorch.session.contract import Outcome
 from mlorch.session.driving import DriveOptions, drive
 from mlorch.session.jobs import Selected
 from mlorch.session.selection import all_keys, in_order, parameters, pipeline_needs
 from mlorch.session.triggers import Triggers, needs_of
+from mlorch.world.idle import keep
 from mlorch.world.machine import boot_id, same_process, start_ticks
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ _STOPPED = 128
 
 
 class Ticking:
-    """One `tick`, over `pipelines`."""
+    """One `tick`, over `pipelines`; `whole` if that is all of the project."""
 
-    def __init__(self, workspace: Workspace, jobs: Jobs, pipelines: Sequence[Pipeline]) -> None:
+    def __init__(self, workspace: Workspace, jobs: Jobs, pipelines: Sequence[Pipeline], *, whole: bool) -> None:
         self._workspace = workspace
         self._jobs = jobs
         self._agendas = workspace.agendas
@@ -59,6 +61,7 @@ class Ticking:
         self._slots: dict[tuple[str, str], str] = {}
         self._notes: list[str] = []
         self._codes: list[int] = []
+        self._whole = whole
 
     def run(self, observer: Observer, options: DriveOptions) -> Outcome:
         """Bring up to date what is due; again as long as that made something else due."""
@@ -71,6 +74,7 @@ class Ticking:
                 for selected, key in self._due(pipeline):
                     made[pipeline.name, key] = self._jobs.job(selected, key, before)
             if not made:
+                self._keep_idle()
                 break
             outcomes = drive(self._workspace, self._jobs, list(made.values()), options, watcher)
             for outcome in outcomes:
@@ -81,6 +85,29 @@ class Ticking:
             if any(code >= _STOPPED for code in self._codes) or not any(p.triggers for p in self._order):
                 break
         return Outcome(worst(self._codes), tuple(runs), tuple(self._notes))
+
+    def _keep_idle(self) -> None:
+        """Spare the next calls the looking, if nothing but the time can make something due."""
+        workspace = self._workspace
+        if self._codes or not self._whole or workspace.unsound or any(p.triggers for p in self._order):
+            return
+        now = workspace.clock.now()
+        scheduled = [pipeline for pipeline in self._order if pipeline.schedule is not None]
+        for pipeline in scheduled:
+            agenda = workspace.agendas.of(pipeline.name)
+            if agenda.paused is None and any(p.ended != words.FAILED for p in agenda.pending.values()):
+                return
+        coming = [
+            tick for p in scheduled if p.schedule is not None and (tick := Ticks(p.schedule).next(now)) is not None
+        ]
+        keep(
+            workspace.root,
+            workspace.layout.root,
+            workspace.project.pipelines,
+            workspace.spec_files(),
+            (workspace.layout.journal(FOLDER, pipeline.name) for pipeline in scheduled),
+            min(coming, default=None),
+        )
 
     def _due(self, pipeline: Pipeline) -> list[tuple[Selected, str]]:
         """What to run of a pipeline now, noted as taken. A pipeline whose agenda cannot be made out does not stop the others."""
