@@ -78,7 +78,7 @@ def workflow(wish: Wish, command: str, pipelines: Sequence[Pipeline], secrets: S
         "on:",
         *_schedule(wish, chosen),
         "  workflow_dispatch:",
-        *_inputs(inputs(chosen)),
+        *_inputs(inputs(chosen, alone=bool(wish.pipeline))),
         "",
         "permissions: {}",
         "",
@@ -135,21 +135,26 @@ def _variables(secrets: Iterable[Secret]) -> Iterator[str]:
     return (secret.value for secret in secrets if secret.source == "env" and _NAME.fullmatch(secret.value))
 
 
-def inputs(pipelines: Sequence[Pipeline]) -> tuple[Input, ...]:
-    """What a person may say: which pipeline (of several), which partition, and its parameters; these in one field if they are too many."""
+def inputs(pipelines: Sequence[Pipeline], *, alone: bool) -> tuple[Input, ...]:
+    """What a person may say: which pipeline (`alone`: there is no question), which partition, and its parameters.
+
+    Parameters share one field if they are too many.
+    """
     first: list[Input] = []
-    if len(pipelines) > 1:
+    if not alone:
         names = (WHAT_IS_DUE, *(pipeline.name for pipeline in pipelines))
-        first.append(Input(PIPELINE, "choice", "What to run", WHAT_IS_DUE, names))
+        usual = names[1] if len(pipelines) == 1 else WHAT_IS_DUE
+        about = "What to run; the fields below are for a pipeline that is named, not for what is due"
+        first.append(Input(PIPELINE, "choice", about, usual, names))
     if any(pipeline.partitions for pipeline in pipelines):
         first.append(Input(PARTITION, "string", "Which partition (empty: the window that closed last)"))
     typed = [
-        _input(key, param, one=len(pipelines) == 1, of="" if len(pipelines) == 1 else ", ".join(owners))
+        _input(key, param, alone=alone, of="" if len(pipelines) == 1 else ", ".join(owners))
         for key, (param, owners) in sorted_params(pipelines).items()
     ]
     if len(first) + len(typed) > MOST_INPUTS:
         hint = 'Parameters as JSON, such as {"trees": 100}'
-        more = " (fields for each: mlorch github show PIPELINE)" if len(pipelines) > 1 else ""
+        more = "" if alone else " (fields for each: mlorch github show PIPELINE)"
         typed = [Input(PARAMS, "string", hint + more)]
     return (*first, *typed)
 
@@ -176,12 +181,12 @@ def _comparable(param: Param) -> tuple[str, str, bool, str]:
     return (param.schema, json.dumps(param.default, sort_keys=True), param.has_default, param.description)
 
 
-def _input(key: str, param: Param, *, one: bool, of: str) -> Input:
+def _input(key: str, param: Param, *, alone: bool, of: str) -> Input:
     schema: dict[str, Any] = json.loads(param.schema) if param.schema else {}
     types = schema.get("type", _type(param.default) if param.has_default else "string")
     told = [param.description or param.name.replace("_", " "), *_limits(schema, types)]
     description = ", ".join(told) + (f" [{of}]" if of else "")
-    needed = one and not param.has_default
+    needed = alone and not param.has_default
     choices = schema.get("enum")
     if (
         isinstance(choices, list)

@@ -110,32 +110,46 @@ def schema(**keys: Any) -> str:
     ],
 )
 def test_fields_of_parameters(param: Param, expected: tuple[str, object, tuple[str, ...]]) -> None:
-    (field,) = inputs([pipeline("p", "", "", param)])
+    (field,) = inputs([pipeline("p", "", "", param)], alone=True)
     assert (field.kind, field.default, field.options) == expected
 
 
 def test_limits_are_told_to_people() -> None:
-    (field,) = inputs([pipeline("p", "", "", Param("trees", schema(type="integer", minimum=1, maximum=9), 5))])
+    (field,) = inputs(
+        [pipeline("p", "", "", Param("trees", schema(type="integer", minimum=1, maximum=9), 5))], alone=True
+    )
     assert field.description == "trees, a whole number from 1 to 9"
 
 
 def test_a_name_with_two_meanings_says_its_pipeline() -> None:
     one, two = pipeline("a", "", "", Param("n", "", 1), Param("m", "", 1)), pipeline("b", "", "", Param("n", "", 2))
-    assert [field.id for field in inputs([one, two])] == ["pipeline", "a-n", "m", "b-n"]
-    assert [field.id for field in inputs([pipeline("a", "", "", Param("partition", "", ""))])] == ["a-partition"]
+    assert [field.id for field in inputs([one, two], alone=False)] == ["pipeline", "a-n", "m", "b-n"]
+    reserved = inputs([pipeline("a", "", "", Param("partition", "", ""))], alone=True)
+    assert [field.id for field in reserved] == ["a-partition"]
 
 
-def test_a_parameter_without_a_value_is_required_where_it_is_the_only_pipeline() -> None:
+def test_a_parameter_without_a_value_is_required_where_there_is_no_other_choice() -> None:
     lonely = pipeline("a", "", "", Param("n", has_default=False))
-    assert [field.required for field in inputs([lonely])] == [True]
-    assert [field.required for field in inputs([lonely, pipeline("b")])] == [False, False]
+    assert [field.required for field in inputs([lonely], alone=True)] == [True]
+    assert [field.required for field in inputs([lonely], alone=False)] == [False, False]
+
+
+def test_of_one_pipeline_it_is_asked_for_unless_somebody_says_otherwise() -> None:
+    (one,) = inputs([pipeline("a")], alone=False)
+    assert (one.default, one.options) == ("a", ("(what is due)", "a"))
+    (two,) = inputs([pipeline("a"), pipeline("b")], alone=False)
+    assert (two.default, two.options) == ("(what is due)", ("(what is due)", "a", "b"))
+    assert inputs([pipeline("a")], alone=True) == ()
 
 
 def test_too_many_parameters_share_one_field() -> None:
     many = [Param(f"p{number}", "", 1) for number in range(MOST_INPUTS)]
-    assert len(inputs([pipeline("a", "", "", *many)])) == MOST_INPUTS
-    assert [field.id for field in inputs([pipeline("a", "", "", *many, Param("q", "", 1))])] == ["params"]
-    assert [field.id for field in inputs([pipeline("a", "", "", *many), pipeline("b")])] == ["pipeline", "params"]
+    assert len(inputs([pipeline("a", "", "", *many)], alone=True)) == MOST_INPUTS
+    assert [field.id for field in inputs([pipeline("a", "", "", *many, Param("q", "", 1))], alone=True)] == ["params"]
+    assert [field.id for field in inputs([pipeline("a", "", "", *many), pipeline("b")], alone=False)] == [
+        "pipeline",
+        "params",
+    ]
 
 
 def test_text_of_others_stays_text() -> None:

@@ -179,6 +179,25 @@ def test_what_makes_no_sense_is_refused(project: Path, inputs: str, said: str) -
     assert said in done.stderr + done.stdout
 
 
+def test_the_only_pipeline_is_run_with_what_was_typed(project: Path) -> None:
+    found = yaml.safe_load(show(project).read_text("utf-8"))[True]["workflow_dispatch"]["inputs"]
+    typed = {name: field.get("default", "") for name, field in found.items()} | {"trees": "7"}
+    done = mlorch(project, "github", "run", "-o", "json", MLORCH_INPUTS=json.dumps(typed), API_TOKEN="long enough")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["command"], document["data"]["runs"][0]["pipeline"]) == ("run", "demo")
+    (run,) = (project / ".mlorch" / "runs").iterdir()
+    params = json.loads((run / "run.json").read_text("utf-8"))["params"]
+    assert params == {
+        "word": "it's # a: b",
+        "fast": True,
+        "size": "small",
+        "trees": 7,
+        "tags": ["a", "b"],
+        "none": None,
+    }
+
+
 def test_a_scheduled_job_does_what_is_due(project: Path) -> None:
     for inputs in ("", "null", "{}", '{"pipeline": "(what is due)", "word": "x"}'):
         done = mlorch(project, "github", "run", "-o", "json", MLORCH_INPUTS=inputs)
