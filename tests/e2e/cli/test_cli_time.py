@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -285,3 +286,48 @@ def test_the_documents_of_time_keep_to_their_schemas(project: Project) -> None:
     assert json.dumps(
         project.json("status", "--now", "2026-10-24T12:00")["data"]["pipelines"][0]["next"]
     ) == json.dumps(found)
+
+
+def test_that_nothing_is_due_is_known_without_looking_and_forgotten_when_something_changes(project: Project) -> None:
+    daily(project)
+    tick(project, "2026-10-20T12:00")
+    tick(project, "2026-10-20T12:01")
+    kept = project.folder / ".mlorch" / "cache" / "idle.json"
+    assert json.loads(kept.read_text())["until"] == "2026-10-21T00:30:00.000Z"
+    ran(project)
+    assert tick(project, "2026-10-20T12:02") == ""
+    file = project.folder / "pipelines" / "daily.yaml"
+    file.write_text(file.read_text().replace("30 2 * * *", "0 13 * * *"))
+    tick(project, "2026-10-20T12:03")
+    assert json.loads(kept.read_text())["until"] == "2026-10-21T11:00:00.000Z"
+    (project.folder / "pipelines" / "broken.yaml").write_text("mlorch: 1\n")
+    assert "E202" in tick(project, "2026-10-20T12:04", code=3)
+    (project.folder / "pipelines" / "broken.yaml").unlink()
+    project("pause", "daily")
+    kept.write_text("{")
+    assert tick(project, "2026-10-22T12:00") == ""
+    project("resume", "daily")
+    tick(project, "2026-10-22T12:00")
+    assert ran(project) == ["2026-10-20", "2026-10-21"]
+
+
+def test_a_tick_that_was_killed_is_taken_up_by_the_next(project: Project) -> None:
+    daily(project)
+    file = project.folder / "pipelines" / "daily.yaml"
+    file.write_text(
+        file.read_text().replace("test ! -e broken", "if test -e block; then rm block; echo > started; cat go; fi")
+    )
+    for name in ("started", "go"):
+        os.mkfifo(project.folder / name)
+    (project.folder / "block").touch()
+    words = [sys.executable, "-m", "mlorch", "tick", "--now", "2026-10-20T12:00", "-j", "1", "-q"]
+    first = subprocess.Popen(words, cwd=project.folder, env=project.env, stderr=subprocess.DEVNULL)
+    (project.folder / "started").read_text()
+    first.kill()
+    first.wait()
+    assert ran(project) == ["2026-10-18"]
+    (project.folder / "go").write_text("")
+    assert project("run", "daily", "-p", "2026-10-18", "--now", "2026-10-20T12:00").returncode == 0
+    tick(project, "2026-10-20T12:01")
+    assert ran(project) == ["2026-10-19"], "the step that outlived it was adopted, the other window was not forgotten"
+    assert tick(project, "2026-10-20T12:02") == ""
