@@ -86,6 +86,7 @@ class Run:
     _stage_folders: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
+    _reasons: dict[str, tuple[str, str]] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
@@ -232,8 +233,7 @@ class Run:
             self.recorder.now(),
             step.id,
             number,
-            considered.reason.value,
-            considered.detail,
+            *self._first_reason(step, considered),
             self.recorder.masked(command),
             self.ports.folders.relative(request.log),
             digest,
@@ -242,6 +242,10 @@ class Run:
             step.side_effects is SideEffects.EXTERNAL,
         )
         return attempt, request, event
+
+    def _first_reason(self, step: Step, considered: Considered) -> tuple[str, str]:
+        """Why the step runs in this run: of a further attempt the reason of the first."""
+        return self._reasons.setdefault(step.id, (considered.reason.value, considered.detail))
 
     def _adopt(self, step: Step, attempt: Attempt) -> bool:
         """Take over what an interrupted run's attempt left: it ended well, and nothing has changed since."""
