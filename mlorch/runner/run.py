@@ -227,7 +227,10 @@ class Run:
             )
             self._end(step, StepState.FAILED)
             return None
-        self._stage_folders.update(map(folder_of, attempt.staging))
+        for folder in map(folder_of, attempt.staging):
+            if folder not in self._stage_folders:
+                self._stage_folders.add(folder)
+                self.ports.folders.sweep(folder_of(folder))
         event = ev.AttemptStarted(
             self.run_id,
             self.recorder.now(),
@@ -510,6 +513,7 @@ class Run:
                 self.ports.observer.note(f"what run {adopted.run_id} left could not be undone: {error.message}")
         for parent in sorted(self._stage_folders):
             self._discard(parent)
+        self.context.files.flush_folders(sorted(self._stage_folders))
         state = run_state(step.state for step in self.record.steps.values())
         code = exit_code_of(state)
         if self.stopped == "timeout" and state is not RunState.SUCCEEDED:
