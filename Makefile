@@ -1,6 +1,6 @@
 # `make demo` shows mlorch on real data; `make test` and `make lint` are what CI runs. All of it stays in .venv and data/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench faults clean
 
 # Say `make demo PYTHON=/path/to/python3.12` to choose; otherwise the first that is new enough.
 PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.13 python3.12 python3.11,$(PYTHON))
@@ -19,6 +19,7 @@ help:
 	@echo 'make test   all tests'
 	@echo 'make lint   style and types'
 	@echo 'make bench  how fast, held against other tools'
+	@echo 'make faults kills, failing disks and power cuts, counted (needs a C compiler; about a quarter of an hour)'
 	@echo 'make clean  forget the environment, the data and the state of the demo'
 
 demo: $(VENV)/.demo
@@ -38,6 +39,12 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+# `make faults FAULTS=short` takes half a minute and is among the tests; a number after the word repeats a run by its seed.
+FAULTS := long
+faults: $(VENV)/.dev
+	@command -v cc >/dev/null || { echo 'make faults needs a C compiler: apt-get install gcc libc6-dev' >&2; exit 1; }
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 clean:
 	rm -rf $(VENV) data .mlorch

@@ -197,8 +197,20 @@ def _go_on(terminal: Terminal, runs: Sequence[RunRecord], options: RunOptions) -
     from mlorch.views.failure import continue_command
 
     leading = leading_options(terminal.options)
-    params = _param_words(options.params, options.params_file)
-    return [continue_command(run.pipeline, run.partition, params, leading) for run in runs if _failed(run)]
+    words = _param_words(options.params, options.params_file)
+    for name, steps in (("--only", options.only), ("--from", options.from_steps), ("--until", options.until)):
+        words += [word for step in steps for word in (name, step)]
+    words += ["--with-upstream"] if options.with_upstream else []
+    return [
+        continue_command(run.pipeline, run.partition, words + _unsafe_words(run), leading)
+        for run in runs
+        if _failed(run)
+    ]
+
+
+def _unsafe_words(run: RunRecord) -> list[str]:
+    """What it takes to go on where a step may have had its effects already."""
+    return ["--rerun-unsafe"] if any(step.reason == "unsafe" for step in run.steps.values()) else []
 
 
 def _failed(run: RunRecord) -> int:

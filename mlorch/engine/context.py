@@ -80,7 +80,7 @@ class Context:
     selected: frozenset[str] = frozenset()
     made_stale: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
     by_id: dict[str, Step] = field(default_factory=dict)
-    _commands: dict[str, Command] = field(default_factory=dict)
+    _commands: dict[tuple[str | tuple[str, ...], str], Command] = field(default_factory=dict)
     _outputs: dict[str, tuple[PlannedOutput, ...]] = field(default_factory=dict)
     _writers: dict[str, str] = field(default_factory=dict)
     _names: dict[str, Names] = field(default_factory=dict)
@@ -106,10 +106,10 @@ class Context:
         return self.state.partition
 
     def command(self, step: Step) -> Command:
-        """The step's command, parsed once."""
-        parsed = self._commands.get(step.id)
+        """The step's command, parsed once; steps with the same text share it."""
+        parsed = self._commands.get((step.run, step.shell))
         if parsed is None:
-            parsed = self._commands[step.id] = parse_command(step.run, step.shell)
+            parsed = self._commands[step.run, step.shell] = parse_command(step.run, step.shell)
         return parsed
 
     def own_window(self) -> Window | None:

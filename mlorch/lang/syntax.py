@@ -58,6 +58,7 @@ def parts(template: str) -> tuple[str | Expression, ...]:
     return tuple(out)
 
 
+@lru_cache(maxsize=4096)  # thousands of steps share a few templates
 def references(template: str) -> Names:
     """The dotted paths that the expressions of `template` refer to. Raises `ExpressionError`."""
     if OPEN not in template:

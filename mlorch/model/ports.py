@@ -237,7 +237,11 @@ class RunFolders(Protocol):
         ...
 
     def ends(self, run_id: str) -> Mapping[str, AttemptDone]:
-        """The ends that the executor recorded, by token."""
+        """The ends that the executor recorded since the machine was started, by token."""
+        ...
+
+    def sweep(self, folder: str) -> None:
+        """Remove staging folders in `folder` (relative) that a power cut left and no run comes back to; looks once a command."""
         ...
 
     def relative(self, path: str) -> str:

@@ -179,6 +179,10 @@ class Committer:
             files.flush([*staged, *(path for item in batch for path, _ in item.in_place)])
         journals = {id(item.journal): item.journal for item in batch}
         intents = [item for item in batch if len(item.moves) > 1 or item.folders]
+        if intents:
+            # Whoever reads the intent relies on what it names being there.
+            places = [place for item in intents for place, _, _ in item.moves]
+            files.flush_folders([*places, *(place.rpartition("/")[0] for place in places)])
         for item in intents:
             item.journal.append((_intent(item),))
         for journal in {id(item.journal): item.journal for item in intents}.values():

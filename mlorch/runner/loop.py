@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mlorch.engine.consider import Considered
     from mlorch.engine.context import Context
+    from mlorch.model.events import Pairs
     from mlorch.model.ports import Journal, Lock
     from mlorch.runner.ports import Ports
     from mlorch.runner.recorder import RunFacts
@@ -127,11 +128,13 @@ class Runner:
     def _open(self, todo: deque[Job]) -> None:
         """Open further partitions while slots are free; those whose lock is held are tried again."""
         if self._stopped or self._too_many_failures():
-            todo.clear()
             code = 128 + self._signal if self._signal else int(ExitCode.CANCELLED)
             for job, context, _, _ in self._busy:
-                self._end_without_run(job, context, RunState.CANCELLED, "cancelled", code)
+                self._end_without_run(job, tuple(context.params.items()), RunState.CANCELLED, "cancelled", code)
             self._busy.clear()
+            for job in todo if self._stopped else ():
+                self._end_without_run(job, (), RunState.CANCELLED, "cancelled before it began", code)
+            todo.clear()
             return
         now = self._ports.clock.monotonic()
         for item in list(self._busy):
@@ -235,10 +238,12 @@ class Runner:
     def _give_up(self, job: Job, context: Context) -> None:
         """Somebody else holds the partition: the other partitions go on."""
         code = int(ExitCode.OK if self._options.if_busy is IfBusy.SKIP else ExitCode.BUSY)
-        self._end_without_run(job, context, RunState.SKIPPED, f"busy: held by {job.lock.holder()}", code)
+        self._end_without_run(
+            job, tuple(context.params.items()), RunState.SKIPPED, f"busy: held by {job.lock.holder()}", code
+        )
 
-    def _end_without_run(self, job: Job, context: Context, state: RunState, reason: str, code: int) -> None:
-        record = RunRecord("", job.name, job.partition, state, reason, params=tuple(context.params.items()))
+    def _end_without_run(self, job: Job, params: Pairs, state: RunState, reason: str, code: int) -> None:
+        record = RunRecord("", job.name, job.partition, state, reason, params=params)
         job.outcome = Outcome(record, code)
         job.journal.close()
 

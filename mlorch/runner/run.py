@@ -86,6 +86,7 @@ class Run:
     _stage_folders: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
+    _reasons: dict[str, tuple[str, str]] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
@@ -226,14 +227,16 @@ class Run:
             )
             self._end(step, StepState.FAILED)
             return None
-        self._stage_folders.update(map(folder_of, attempt.staging))
+        for folder in map(folder_of, attempt.staging):
+            if folder not in self._stage_folders:
+                self._stage_folders.add(folder)
+                self.ports.folders.sweep(folder_of(folder))
         event = ev.AttemptStarted(
             self.run_id,
             self.recorder.now(),
             step.id,
             number,
-            considered.reason.value,
-            considered.detail,
+            *self._first_reason(step, considered),
             self.recorder.masked(command),
             self.ports.folders.relative(request.log),
             digest,
@@ -242,6 +245,10 @@ class Run:
             step.side_effects is SideEffects.EXTERNAL,
         )
         return attempt, request, event
+
+    def _first_reason(self, step: Step, considered: Considered) -> tuple[str, str]:
+        """Why the step runs in this run: of a further attempt the reason of the first."""
+        return self._reasons.setdefault(step.id, (considered.reason.value, considered.detail))
 
     def _adopt(self, step: Step, attempt: Attempt) -> bool:
         """Take over what an interrupted run's attempt left: it ended well, and nothing has changed since."""
@@ -506,6 +513,7 @@ class Run:
                 self.ports.observer.note(f"what run {adopted.run_id} left could not be undone: {error.message}")
         for parent in sorted(self._stage_folders):
             self._discard(parent)
+        self.context.files.flush_folders(sorted(self._stage_folders))
         state = run_state(step.state for step in self.record.steps.values())
         code = exit_code_of(state)
         if self.stopped == "timeout" and state is not RunState.SUCCEEDED:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlorch.model.spec import Pipeline
     from mlorch.runner.recorder import RunFacts
     from mlorch.session.workspace import Workspace
+    from mlorch.world.sweeping import Sweeper
 
 
 class GitFacts(dict[str, Any]):
@@ -320,6 +321,7 @@ class Folders:
         self._layout = workspace.layout
         self._files = workspace.files
         self._prefix = workspace.layout.root + "/"
+        self._sweeper: Sweeper | None = None
 
     def make(self, run_id: str, facts: str) -> None:
         """Make the folder of a run and keep `facts` in it."""
@@ -339,7 +341,21 @@ class Folders:
         """The ends that the executor recorded, by token."""
         from mlorch.executors.records import read_records
 
-        return {token: end for token, (_, end) in read_records(self.record(run_id)).items() if end is not None}
+        boot = boot_id()
+        records = read_records(self.record(run_id)).values()
+        # What was staged before the machine was restarted may be half on disk, whatever the record says.
+        return {
+            end.token: end for start, end in records if end is not None and start is not None and start.boot_id == boot
+        }
+
+    def sweep(self, folder: str) -> None:
+        """Remove staging folders in `folder` that a power cut left and no run comes back to."""
+        from mlorch.runner.attempts import STAGING
+        from mlorch.world.sweeping import Sweeper
+
+        if self._sweeper is None:
+            self._sweeper = Sweeper(self._layout, STAGING)
+        self._sweeper.sweep(self._files.absolute(folder or "."))
 
     def relative(self, path: str) -> str:
         """Relative to the state folder."""

@@ -59,6 +59,8 @@ class LineObserver(QuietObserver):
         self._say = say
         self._verbose = verbose
         self._several = False
+        self._open = 0
+        self._mixed = False
         self._waiting: dict[tuple[str, str], int] = {}
 
     def planned(self, rows: Sequence[BackfillRow]) -> bool:
@@ -71,12 +73,14 @@ class LineObserver(QuietObserver):
 
     def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
         """Name the run, so that it can be looked at or cancelled from elsewhere."""
+        self._open += 1
+        self._mixed = self._mixed or self._open > 1
         if not self._several or self._verbose:
             self._say(f"{name_of(run.pipeline, run.partition)}  run {run.run_id}  {count(len(order), 'step')}")
 
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         """A line when the step ended, or will be tried again."""
-        prefix = f"{name_of(run.pipeline, run.partition)} " if self._several else ""
+        prefix = f"{name_of(run.pipeline, run.partition)} " if self._several or self._mixed else ""
         state = step.state
         if state.ended:
             if state.value != "cached" or self._verbose:
@@ -98,5 +102,6 @@ class LineObserver(QuietObserver):
 
     def run_ended(self, run: RunRecord) -> None:
         """A line that adds up; of a single run the summary that follows says it."""
+        self._open -= 1
         if self._several:
             self._say(run_line(run_row(run)))

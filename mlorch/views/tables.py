@@ -18,6 +18,7 @@ from mlorch.views.text import (
     STYLES,
     WENT_WRONG,
     ago,
+    clipped,
     clock,
     count,
     duration,
@@ -160,7 +161,8 @@ def plan_table(plan: Row, width: int) -> RenderableType:
         ]
         if timed:
             cells.append(Text("" if reused else duration(step["expected_s"])))
-        cells.append(Text(one_line(step["command"]), DIM if reused else ""))
+        # A command that names hundreds of files would bury the plan: JSON and pipes have it whole.
+        cells.append(Text(clipped(one_line(step["command"]), 3 * max(width // 3, _LEAST_TEXT)), DIM if reused else ""))
         grid.add_row(*cells)
     return Group(title, Padding(grid, (0, 0, 0, 2)), Padding(Text(plan_total(plan)), (0, 0, 0, 2)))
 

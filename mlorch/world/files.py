@@ -44,6 +44,8 @@ class ProjectFiles:
         # What was read in a staging folder, until it is moved; what was moved, until it is looked at.
         self._staged: dict[str, Seen | None] = {}
         self._published: dict[str, Seen | None] = {}
+        # Folders that got new folders in them: flushed with the next that is published.
+        self._unflushed: list[str] = []
 
     # Names.
 
@@ -200,6 +202,7 @@ class ProjectFiles:
             except FileExistsError:
                 publish.remove(full)  # left by an interrupted attempt of this name
             except FileNotFoundError:
+                self._new_folders(full_folder)
                 os.makedirs(full_folder, exist_ok=True)
             if is_folder:
                 os.mkdir(full)
@@ -207,6 +210,13 @@ class ProjectFiles:
             raise file_error(error, folder, "make the staging folder") from error
         self._staged[full] = None
         return staged
+
+    def _new_folders(self, folder: str) -> None:
+        """Folders that are about to be made have names, too, that a power cut must not take from under an output."""
+        above = os.path.dirname(folder)
+        while not os.path.isdir(above) and len(above) > 1:
+            above = os.path.dirname(above)
+            self._unflushed.append(above)
 
     def set_aside(self, path: str, aside: str) -> None:
         """Rename what is at `path` to `aside` (missing: nothing happens); the folder of `path` exists afterwards."""
@@ -250,6 +260,8 @@ class ProjectFiles:
             from mlorch.world.flushing import flush_paths
 
             folders = dict.fromkeys(os.path.dirname(self.absolute(path)) for path in paths)
+            while self._unflushed:
+                folders[self._unflushed.pop()] = None
             flush_paths(list(folders), below=False)
 
     def save(self) -> None:

@@ -255,7 +255,8 @@ class StateLayout:
         path = f"{self.root}/version"
         try:
             with open(path, encoding="ascii", errors="replace") as file:
-                return file.read(64).strip()
+                # A power cut may leave a file of the right length that holds nothing but zeros.
+                return file.read(64).strip("\0").strip()
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -153,6 +153,7 @@ class MemoryFolders:
 
     def __init__(self, ends: dict[str, AttemptDone]) -> None:
         self.made: dict[str, str] = {}
+        self.swept: list[str] = []
         self._ends = ends
 
     def make(self, run_id: str, facts: str) -> None:
@@ -166,6 +167,9 @@ class MemoryFolders:
 
     def ends(self, run_id: str) -> dict[str, AttemptDone]:
         return {token: done for token, done in self._ends.items() if token.startswith(run_id + "/")}
+
+    def sweep(self, folder: str) -> None:
+        self.swept.append(folder)
 
     def relative(self, path: str) -> str:
         return path.removeprefix(STATE + "/")

@@ -148,7 +148,15 @@ def test_jobs_that_were_not_begun_are_not_begun_after_a_cancel() -> None:
     cancelled(world, 3.0)
     spec = pipeline("a: {run: tool}", DAYS)
     outcomes = world.drive([world.job(spec, key) for key in KEYS], Options(slots=1))
-    assert [outcome.run.state for outcome in outcomes] == [RunState.CANCELLED]
+    assert [outcome.run.state for outcome in outcomes] == [RunState.CANCELLED] * len(KEYS)
+    assert [bool(outcome.run.run_id) for outcome in outcomes] == [True] + [False] * (len(KEYS) - 1)
+    assert {outcome.exit_code for outcome in outcomes} == {128 + 15}
+
+
+def test_a_second_attempt_keeps_the_reason_of_the_first() -> None:
+    spec = pipeline("a: {run: tool, retry: 1}")
+    run = World(lambda r: Outcome(exit_code=int(r.token.endswith("/1")))).run(spec)
+    assert [attempt.reason for attempt in run.steps["a"].attempts] == ["never_done", "never_done"]
 
 
 # Fail-fast and keep-going.

@@ -71,6 +71,13 @@ def test_creation_cut_off_after_the_folder_is_finished(tmp_path: Path) -> None:
     assert (tmp_path / ".mlorch/version").read_text() == "1\n"
 
 
+@pytest.mark.parametrize("text", ["", "\0\0", "1\0"])
+def test_a_version_that_a_power_cut_left_half_written_is_no_obstacle(layout: StateLayout, text: str) -> None:
+    Path(layout.root, "version").write_text(text)
+    layout.create()
+    assert Path(layout.root, "version").read_text().strip("\0\n") == "1"
+
+
 def test_a_newer_layout_is_refused_by_writers_and_readers(layout: StateLayout) -> None:
     Path(layout.root, "version").write_text("2\n")
     for use in (layout.create, layout.check):

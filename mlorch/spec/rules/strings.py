@@ -22,7 +22,7 @@ _EARLY = _BASE | {"steps", "run"}
 _FULL = _EARLY | {"inputs", "outputs", "attempt", "previous"}
 RUN = _FULL | {"model"}
 CHECK = RUN | {"values", "metrics"}
-ENV = (RUN | {"secrets"}) - {"env"}
+ENV = RUN | {"secrets"}
 WHEN = _EARLY | {"inputs", "previous", "model"}
 INPUT = frozenset({"params", "partition", "roots", "git", "steps", "model"})
 OUTPUT = frozenset({"params", "partition", "roots", "git"})
@@ -47,7 +47,7 @@ _WHERE = {
     "run": "only what is the same in every run can stand here: `params`, `partition`, `roots`",
     "attempt": "only what is the same in every attempt can stand here",
     "previous": "only what is the same in every run can stand here",
-    "env": "write the value here, or make it a parameter",
+    "env": "write the value here, or make it a parameter; `env` is known in `run`, `env` and `checks`",
     "champion": "it exists in the gate of `model`",
 }
 

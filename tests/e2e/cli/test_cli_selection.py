@@ -94,8 +94,8 @@ def test_a_wrong_file_is_not_passed_over_in_silence(project: Project) -> None:
     assert project("run", "temp").returncode == 0, "a name means this one only"
     for words in (("run", "kind:inference"), ("plan", "t*"), ("run", "+temp")):
         assert project(*words).returncode == 3, words
-    for words in (("status",), ("graph",)):
-        done = project(*words)
+    for word in ("status", "graph"):
+        done = project(word)
         assert done.returncode == 0
         assert "pipelines/broken.yaml:1:1: error" in done.stderr
         assert "temp" in done.stdout
