@@ -16,6 +16,7 @@ from mlorch.session.workspace import Workspace
 from mlorch.world.git import top_level
 from mlorch.world.project import read_file
 from mlorch.world.statebranch import StateBranch
+from mlorch.world.trouble import state_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,8 +254,7 @@ class KeptState:
         return base
 
     def _remember(self, commit: str) -> None:
-        with open(self._note, "w", encoding="utf-8") as file:
-            json.dump({"branch": self._branch.branch, "base": commit}, file)
+        _write(self._note, {"branch": self._branch.branch, "base": commit})
 
     def _state_files(self) -> Iterator[str]:
         top = self._workspace.layout.root
@@ -275,8 +275,7 @@ class KeptState:
                         if not artifact.path.startswith(("/", "../")):
                             yield from self._below(artifact.path.rstrip("/"), empty)
                 self._workspace.forget(pipeline, key)
-        with open(self._empty, "w", encoding="utf-8") as file:
-            json.dump(sorted(set(empty)), file)
+        _write(self._empty, sorted(set(empty)))
         yield os.path.relpath(self._empty, self.root)
 
     def _below(self, path: str, empty: list[str]) -> Iterator[str]:
@@ -302,3 +301,11 @@ class KeptState:
         return [
             name for name in found if isinstance(name, str) and not name.startswith("/") and ".." not in name.split("/")
         ]
+
+
+def _write(path: str, content: object) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+    except OSError as error:
+        raise state_error(error, path, "write") from error

@@ -60,4 +60,7 @@ def machine(tmp_path: Path) -> Machine:
     for name in ("spool", "empty"):
         (tmp_path / name).mkdir()
     (tmp_path / "spool").chmod(0o1733)
-    return Machine(tmp_path, install_mlorch(tmp_path / "venv"))
+    machine = Machine(tmp_path, install_mlorch(tmp_path / "venv"))
+    able = machine("true")
+    assert able.returncode == 0, f"these tests need root, or a sudo that asks for no password: {able.stderr!r}"
+    return machine
