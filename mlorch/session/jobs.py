@@ -92,7 +92,7 @@ class Selected:
         self.words = (*words, *(["--force"] if force else []), *(f"--force-step {s}" for s in force_steps))
         self.due = f"--due {due}" if due else ""
         # What is read out of the spec's strings is the same for all partitions.
-        self.commands: dict[str, Command] = {}
+        self.commands: dict[tuple[str | tuple[str, ...], str], Command] = {}
         self.names: dict[str, Names] = {}
         self.words += (self.due,) if due else ()
 
