@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 def perform_tick(terminal: Terminal, names: Sequence[str], options: RunOptions, *, waiting: int | None) -> int:
     """Run what is due and tell of it, if there was something. `waiting` is the exit code when data is awaited or a partition is busy (None: as `run`)."""
     from mlorch.cli.deliver import observer_for, show_outcome
-    from mlorch.cli.errors import say_problems
 
     session = terminal.session()
     observer = observer_for(terminal, session)
@@ -25,8 +24,6 @@ def perform_tick(terminal: Terminal, names: Sequence[str], options: RunOptions, 
         observer.close()
     if waiting is not None and outcome.exit_code in (5, 6):
         outcome = outcome._replace(exit_code=waiting)
-    if session.workspace.unsound and not terminal.json:
-        say_problems(terminal, session.workspace.unsound, error=True)
     return show_outcome(terminal, session, outcome, options)
 
 
@@ -34,11 +31,14 @@ def show_next(
     terminal: Terminal, pipeline: str, count: int | None, span: tuple[str, str] | None, outage: tuple[str, str] | None
 ) -> int:
     """The ticks that come."""
+    from mlorch.cli.deliver import say_passed_over
     from mlorch.views.coming import coming_lines
     from mlorch.views.rows import coming_row
 
     session = terminal.session()
     ticks = session.coming(pipeline, count, span, outage)
+    if not terminal.json:
+        say_passed_over(terminal, session)
     if terminal.json:
         from mlorch.views.json_ import diagnostics
 

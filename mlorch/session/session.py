@@ -100,9 +100,9 @@ class Session:
 
         self.workspace.layout.check()
         self.workspace.answers.calls = True
-        chosen = select_pipelines(self.workspace, names) if names else self.workspace.pipelines()
+        chosen = select_pipelines(self.workspace, names) if names else self.workspace.selectable()
         outcome = Ticking(self.workspace, self._jobs, chosen, whole=not names).run(observer, _drive_options(options))
-        if self.workspace.unsound:
+        if self.passed_over:
             outcome = outcome._replace(exit_code=worst((outcome.exit_code, int(ExitCode.SPEC))))
         return outcome
 
@@ -112,7 +112,7 @@ class Session:
         """The ticks that come, of all pipelines or the selected ones; with `span` those of a replay."""
         from mlorch.session import scheduling
 
-        chosen = select_pipelines(self.workspace, (name,)) if name else self.workspace.pipelines()
+        chosen = select_pipelines(self.workspace, (name,)) if name else self.workspace.selectable()
         if span is not None:
             return scheduling.simulate(self.workspace, chosen, span, outage)
         return scheduling.coming(self.workspace, chosen, count or (10 if name else 1))

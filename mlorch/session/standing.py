@@ -164,6 +164,11 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
     agenda = workspace.agendas.of(pipeline.name) if pipeline.schedule is not None or pipeline.triggers else None
     overall, why = _overall(pipeline, agenda, now, {health for _, health in rows}, ran=last is not None)
     reasons += [why] if why else []
+    if agenda is not None and agenda.missed and PartitionHealth.MISSING in {health for _, health in rows}:
+        given_up = agenda.missed[-1]
+        reasons.append(
+            f"left to backfill since {given_up.at[:16]}Z: {given_up.count} ({given_up.first} to {given_up.last})"
+        )
     return _row(
         pipeline,
         overall,

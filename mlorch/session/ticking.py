@@ -11,8 +11,8 @@ from mlorch.engine.plan import consider_all
 from mlorch.engine.ticks import look, still_covered
 from mlorch.lang.partitions import split_key
 from mlorch.lang.schedules import Ticks
-from mlorch.model.errors import FileError, MlorchError, SpecError
-from mlorch.model.states import Action, RunState
+from mlorch.model.errors import ExitCode, FileError, MlorchError, SpecError
+from mlorch.model.states import Action, RunState, StepState
 from mlorch.model.times import iso_utc, parse_iso
 from mlorch.session.agendas import FOLDER
 from mlorch.session.contract import Outcome
@@ -71,7 +71,7 @@ class Ticking:
             made: dict[tuple[str, str], Job] = {}
             for pipeline in self._order:
                 before = tuple(job for (name, _), job in made.items() if name in self._needs[pipeline.name])
-                for selected, key in self._due(pipeline):
+                for selected, key in self._due(pipeline, check=not before):
                     made[pipeline.name, key] = self._jobs.job(selected, key, before)
             if not made:
                 self._keep_idle()
@@ -109,12 +109,12 @@ class Ticking:
             min(coming, default=None),
         )
 
-    def _due(self, pipeline: Pipeline) -> list[tuple[Selected, str]]:
-        """What to run of a pipeline now, noted as taken. A pipeline whose agenda cannot be made out does not stop the others."""
+    def _due(self, pipeline: Pipeline, *, check: bool) -> list[tuple[Selected, str]]:
+        """What to run of a pipeline now, noted as taken; with `check` only what does not await its data. A pipeline whose agenda cannot be made out does not stop the others."""
         if pipeline.schedule is None and not pipeline.triggers:
             return []
         try:
-            return self._take(pipeline)
+            return self._take(pipeline, check=check)
         except MlorchError as error:
             if not isinstance(error, (SpecError, FileError)) and error.exit_code != 5:
                 raise
@@ -122,7 +122,7 @@ class Ticking:
             self._codes.append(int(error.exit_code))
             return []
 
-    def _take(self, pipeline: Pipeline) -> list[tuple[Selected, str]]:
+    def _take(self, pipeline: Pipeline, *, check: bool) -> list[tuple[Selected, str]]:
         agenda = self._agendas.of(pipeline.name)
         if agenda.paused is not None:
             return []
@@ -143,14 +143,29 @@ class Ticking:
                             f"{pipeline.name}: {found.left} more windows are left to backfill ({found.detail})"
                         )
             slot = self._slot(pipeline, book.agenda)
-            taken = self._candidates(pipeline, book.agenda)
-            ready = [key for key in taken if self._worth_it(pipeline, params, key, book.agenda.pending[key], slot)]
+            ready = self._ready(pipeline, params, book, slot, check=check)
             me = {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid()) or 0, "boot_id": boot_id()}
             for key in ready:
                 book.note("taken", key, slot=slot, **me)
                 self._slots[pipeline.name, key] = slot
             due = {key: book.agenda.pending[key] for key in ready}
         return [(self._selected(pipeline, params, slot, pending), key) for key, pending in due.items()]
+
+    def _ready(self, pipeline: Pipeline, params: dict[str, Any], book: Book, slot: str, *, check: bool) -> list[str]:
+        """The keys to run; of those that await their data it is noted that they do."""
+        taken = self._candidates(pipeline, book.agenda)
+        ready = []
+        for key in taken:
+            pending = book.agenda.pending[key]
+            if not check or not self._awaits(self._selected(pipeline, params, slot, pending), key):
+                ready.append(key)
+            elif (pending.tried, pending.ended) != (slot, words.NOT_READY):
+                book.note("ended", key, slot=slot, state=words.NOT_READY, run_id="")
+        if len(ready) < len(taken):
+            self._codes.append(int(ExitCode.NOT_READY))
+            if not self._whole:
+                self._notes.append(f"{pipeline.name}: {len(taken) - len(ready)} of {len(taken)} due await their data")
+        return ready
 
     def _selected(self, pipeline: Pipeline, params: dict[str, Any], slot: str, pending: Pending) -> Selected:
         """Without a window of its own, that a tick came makes the steps without inputs stale."""
@@ -213,12 +228,14 @@ class Ticking:
         mark = self._workspace.mark(pipeline.name, key)
         return mark is not None and mark.state == words.DONE
 
-    def _worth_it(self, pipeline: Pipeline, params: dict[str, Any], key: str, pending: Pending, slot: str) -> bool:
-        """What awaited its data for this slot is run again only when some step can: else each call would leave a run."""
-        if pending.tried != slot or pending.ended != words.NOT_READY:
-            return True
-        context = self._jobs.context(self._selected(pipeline, params, slot, pending), key)
-        return any(found.action is Action.RUN for found in consider_all(context, frozenset()).values())
+    def _awaits(self, selected: Selected, key: str) -> bool:
+        """Whether all that is left to do in a partition awaits its data: a run of it would only leave a record."""
+        try:
+            found = consider_all(self._jobs.context(selected, key), frozenset()).values()
+        except FileError:
+            return False  # the run tells of it
+        waits = any(considered.state is StepState.NOT_READY for considered in found)
+        return waits and not any(considered.action in (Action.RUN, Action.UNKNOWN) for considered in found)
 
     def _ended(self, run: RunRecord) -> None:
         """Note how the try of a key ended, as soon as it has."""
@@ -285,4 +302,4 @@ def _is_key(pipeline: Pipeline, key: str) -> bool:
 
 
 def _some(keys: list[str]) -> str:
-    return f"{keys[0]} " if len(keys) == 1 else f"{len(keys)} partitions ({keys[0]} to {keys[-1]})"
+    return keys[0] if len(keys) == 1 else f"{len(keys)} partitions ({keys[0]} to {keys[-1]})"

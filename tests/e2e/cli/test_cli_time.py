@@ -228,7 +228,10 @@ def test_paused_and_resumed(project: Project) -> None:
     assert project.json("pause", "daily", "--reason", "moving")["data"]["paused"] is True
     assert tick(project, "2026-10-25T12:00") == ""
     row = project.json("status", "daily", "--now", "2026-10-25T12:00")["data"]["pipelines"][0]
-    assert (row["health"], row["reasons"]) == ("paused", ["paused: moving"])
+    assert (row["health"], row["reasons"]) == (
+        "paused",
+        ["paused: moving", "left to backfill since 2026-10-20T00:30Z: 17 (2026-10-01 to 2026-10-17)"],
+    )
     news = project.json("resume", "daily", "--now", "2026-10-25T12:00")["data"]
     assert (news["ticks"], news["due"], news["missed"]["count"]) == (5, ["2026-10-23", "2026-10-24"], 3)
     tick(project, "2026-10-25T12:00")
@@ -331,3 +334,18 @@ def test_a_tick_that_was_killed_is_taken_up_by_the_next(project: Project) -> Non
     tick(project, "2026-10-20T12:01")
     assert ran(project) == ["2026-10-19"], "the step that outlived it was adopted, the other window was not forgotten"
     assert tick(project, "2026-10-20T12:02") == ""
+
+
+def test_a_tick_is_silent_while_data_is_awaited_and_runs_when_it_is_there(project: Project) -> None:
+    daily(project)
+    file = project.folder / "pipelines" / "daily.yaml"
+    file.write_text(file.read_text() + "    inputs: {i: 'in/${{ partition.day }}.csv'}\n")
+    (project.folder / "in").mkdir()
+    tick(project, "2026-10-20T12:00")
+    assert tick(project, "2026-10-20T12:01") == ""
+    assert "2026-10-18 not done and given up" in tick(project, "2026-10-21T12:00")
+    assert project("run", "daily", "--due", "--now", "2026-10-21T12:01").returncode == 5
+    assert project.json("runs", schema="run")["data"]["runs"] == []
+    (project.folder / "in" / "2026-10-20.csv").touch()
+    tick(project, "2026-10-21T12:02")
+    assert ran(project) == ["2026-10-20"]
