@@ -240,7 +240,7 @@ class World:
             self._states[key] = fold(pipeline, partition, self.journal(*key).read())
         return self._states[key]
 
-    def labels(self, pipeline: Pipeline, dimension: ValueDimension) -> tuple[str, ...]:
+    def labels(self, pipeline: Pipeline, dimension: ValueDimension) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
         return dimension.values
 
     def partitions(self, pipeline: str) -> tuple[str, ...]:
