@@ -30,13 +30,13 @@ CODES = """\
 | code | meaning |
 |---|---|
 | 0 | the wanted state is reached: it ran, or nothing was to be done |
-| 1 | a step or partition failed |
+| 1 | a step or partition failed, or this machine lacks what a command needs |
 | 2 | the command line is wrong (also an unknown pipeline, step, partition or run) |
 | 3 | a spec, project file, parameter, secret or engine setting is wrong; nothing ran |
 | 4 | done but incomplete: tolerated failures, or warnings under `--strict` |
 | 5 | not ready: inputs or upstream partitions are missing, or the window is still open |
 | 6 | busy: the partition is held by another run (`--if-busy fail`, or the wait ran out) |
-| 8 | `plan --exit-code`: something would change |
+| 8 | `--exit-code` of `plan`, `cron check`, `github check`: something would change |
 | 9 | the state cannot be read or written |
 | 10 | a bug of mlorch: the traceback is in a file, and its path is printed |
 | 11 | cancelled |

@@ -47,6 +47,16 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
         },
     ),
     (
+        "Time",
+        {
+            "tick": Entry("scheduling", "Run all that is due now: for a crontab line."),
+            "next": Entry("scheduling", "Coming ticks, and what each makes due."),
+            "pause": Entry("scheduling", "No ticks of a pipeline for a while."),
+            "resume": Entry("scheduling", "Ticks of a pipeline count again."),
+            "mark": Entry("scheduling", "Let a partition count as done, or missing."),
+        },
+    ),
+    (
         "Look",
         {
             "status": Entry("looking", "Health, last run and partitions of each pipeline."),
@@ -64,6 +74,13 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "schema": Entry("checking", "Explain a key of the pipeline file."),
             "explain": Entry("checking", "Explain the code of a problem."),
             "version": Entry("checking", "The version of mlorch."),
+        },
+    ),
+    (
+        "Call",
+        {
+            "cron": Entry("scheduling_cron", "The one crontab line that a project needs."),
+            "github": Entry("scheduling_github", "A GitHub Actions workflow for the project."),
         },
     ),
     (

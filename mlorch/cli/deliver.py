@@ -90,11 +90,11 @@ def observer_for(terminal: Terminal, session: Session, *, ask: bool = False, dry
 
         return GithubObserver(terminal.raw, terminal.tail, lambda: secrets.token_hex(16), session.place)
     if terminal.live:
-        return LateLive(terminal, (lambda rows: _confirmed(terminal, rows)) if ask else None)
+        return LateLive(terminal, _confirmed if ask else None)
     return LineObserver(terminal.say, terminal.warn, verbose=terminal.options.verbose)
 
 
-def _confirmed(terminal: Terminal, rows: Sequence[BackfillRow]) -> bool:
+def _confirmed(rows: Sequence[BackfillRow]) -> bool:
     """Ask before very many partitions, where somebody can answer."""
     import sys
 
@@ -103,9 +103,6 @@ def _confirmed(terminal: Terminal, rows: Sequence[BackfillRow]) -> bool:
     wanted = sum(row.action == "run" for row in rows)
     if wanted < ASK_FROM or not is_terminal(sys.stdin):
         return True
-    from mlorch.views.tables import backfill_table
-
-    terminal.show(backfill_table(rows))
     try:
         answer = input(f"Run {wanted:,} partitions? [Y/n] ")
     except EOFError:

@@ -49,6 +49,8 @@ def status(
     terminal: Terminal = ctx.obj
     session = terminal.session()
     found = session.status(tuple(pipelines or ()))
+    for note in session.hearsay:
+        terminal.warn(note)
     if terminal.json:
         from mlorch.views.json_ import diagnostics
 

@@ -63,8 +63,8 @@ def _dispatch(argv: list[str]) -> int:
         return errors.usage(early, *_unknown(name))
     try:
         quick = _quickly(rest) if name == "run" else None
-        if quick is not None:
-            return quick
+        if quick is not None or (name == "tick" and _nothing_due(rest)):
+            return quick or 0
         from mlorch.cli.app import WrongUsage, load
 
         command = load(name)
@@ -88,6 +88,26 @@ def _quickly(rest: list[str]) -> int | None:
     options, given = found
     terminal = Terminal("run", common.resolve(given))
     return errors.guard(terminal, lambda: deliver.perform(terminal, options))
+
+
+def _nothing_due(rest: list[str]) -> bool:
+    """Whether a plain `tick` is known to find nothing; False when it must look, or say something."""
+    from mlorch.cli.quick import plain_tick
+    from mlorch.model.errors import UsageError
+
+    given = plain_tick(rest)
+    if given is None:
+        return False
+    from mlorch.world.clock import SystemClock, parse_now
+    from mlorch.world.idle import is_idle
+    from mlorch.world.project import find_project
+
+    try:
+        moment = given["now"] or os.environ.get("MLORCH_NOW", "")
+        clock = SystemClock(parse_now(moment) if moment else None)
+        return is_idle(find_project(os.getcwd(), given["project"] or None), clock.now())
+    except (UsageError, ValueError, OSError):
+        return False
 
 
 def _worded(wrong: Exception) -> str:

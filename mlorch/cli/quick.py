@@ -95,6 +95,22 @@ def parse(argv: Sequence[str]) -> tuple[RunOptions, dict[str, str | bool]] | Non
     return options, given | {name: True for name in ("quiet", "verbose", "no_color") if name in switches}
 
 
+def plain_tick(argv: Sequence[str]) -> dict[str, str] | None:
+    """`project` and `now` of a `tick` that says nothing when nothing is due; None when the parser must look."""
+    given = {"project": "", "now": ""}
+    words = iter(argv)
+    for word in words:
+        if word in ("-q", "--quiet", "-v", "--verbose", "--no-color"):
+            continue
+        if word not in ("--project", "--now"):
+            return None
+        value = next(words, "")
+        if not value or value.startswith("-"):
+            return None
+        given[word.removeprefix("--")] = value
+    return given
+
+
 def _sound(values: dict[str, str]) -> bool:
     jobs = values.get("jobs", "1")
     if not (jobs.isascii() and jobs.isdigit() and int(jobs) > 0):

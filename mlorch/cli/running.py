@@ -77,7 +77,7 @@ mlorch run flights_features -p 2013-01-31   one day
 mlorch run delay_model --param trees=200    with another value
 mlorch run delay_model --only train         one step; what it needs must be there
 mlorch run '+delay_predictions'             with the pipelines it reads from
-mlorch run kind:feature -q                  for a crontab line: all feature pipelines
+mlorch run flights_features --due -q        for a crontab line: only when its schedule says so
 """,
 )
 def run(
@@ -125,6 +125,9 @@ def run(
         bool, typer.Option("--dry-run", help="Only show what would be done (the same as plan).")
     ] = False,
     with_upstream: WithUpstream = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only what its schedule or its triggers make due now: for crontab lines.")
+    ] = False,
 ) -> int:
     """Bring a pipeline's partition up to date.
 
@@ -152,11 +155,33 @@ def run(
         rerun_unsafe=rerun_unsafe,
         with_upstream=with_upstream,
     )
+    if due:
+        return _run_due(terminal, options, dry_run=dry_run)
     if dry_run:
         terminal.command = "plan"
         session = terminal.session()
         return _show_plans(terminal, session, session.plan(options))
     return perform(terminal, options)
+
+
+def _run_due(terminal: Terminal, options: RunOptions, *, dry_run: bool) -> int:
+    """`run --due` is a tick of the pipelines named."""
+    from mlorch.cli.ticking import perform_tick
+
+    chosen = {
+        "-p": options.partitions,
+        "--param": options.params or options.params_file,
+        "--only, --from and --until": options.only or options.from_steps or options.until,
+        "--force": options.force or options.force_steps,
+        "--with-upstream": options.with_upstream,
+        "--dry-run": dry_run,
+    }
+    for name, given in chosen.items():
+        if given:
+            raise UsageError(
+                f"--due and {name} do not go together", "with --due the schedule chooses; `mlorch next` shows what"
+            )
+    return perform_tick(terminal, options.pipelines, options, waiting=None)
 
 
 @command(
@@ -282,6 +307,8 @@ def _show_plans(terminal: Terminal, session: Session, plans: Sequence[Plan], *, 
     from mlorch.views.rows import plan_row
 
     rows = [plan_row(item) for item in plans]
+    for note in session.hearsay:
+        terminal.warn(note)
     changes = any(step["action"] in ("run", "unknown") for row in rows for step in row["steps"])
     code = int(ExitCode.WOULD_CHANGE) if tell and changes else 0
     if session.passed_over:

@@ -70,6 +70,8 @@ def _before_manifest(context: Context, step: Step, *, forced: bool) -> Assessmen
         return Assessment(stale, Reason.NEVER_DONE, "it has never been done")
     if unfinished:
         return Assessment(stale, Reason.INTERRUPTED, "its last attempt was interrupted")
+    if step.id in context.made_stale:
+        return Assessment(stale, *context.made_stale[step.id])
     if step.id in context.wanted_again:
         return Assessment(stale, Reason.OUTPUT_MISSING, "its temp output was removed, and a step that runs needs it")
     return None

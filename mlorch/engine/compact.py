@@ -36,8 +36,9 @@ class Spans:
     def line(self, event: ev.Event) -> None:
         """The next event."""
         self.lines += 1
-        if isinstance(event, ev.Unknown):
-            # A newer version wrote it and may need it: nothing from here on is given up.
+        if isinstance(event, (ev.Unknown, ev.ScheduleNoted)):
+            # What a schedule remembers belongs to no run. What is unknown was written by a newer version, which may need it.
+            # Nothing from here on is given up.
             self._first_unknown = self._first_unknown or self.lines
             return
         if isinstance(event, (ev.JournalCompacted, ev.CheckpointKept)):

@@ -17,14 +17,14 @@ from mlorch.lang.references import step_names
 from mlorch.model.diagnostics import Diagnostic
 from mlorch.model.errors import SpecError
 from mlorch.model.spec import TimeDimension, Write
-from mlorch.model.states import StepState
+from mlorch.model.states import Reason, StepState
 from mlorch.model.times import parse_iso
 
 if TYPE_CHECKING:
     from mlorch.engine.graph import Graph
     from mlorch.lang.commands import Command
-    from mlorch.lang.partitions import Window
     from mlorch.lang.references import Names
+    from mlorch.lang.zones import Window
     from mlorch.model.history import PartitionState
     from mlorch.model.manifest import Artifact, Checkpoint
     from mlorch.model.ports import Catalog, Files
@@ -59,7 +59,8 @@ class Context:
 
     `settled` are the steps whose result counts in this pass: fresh, or ended well in this run. Only they lend their
     values, metrics and outputs to others. `states` are this run's states for `steps.x.state`. `wanted_again` are steps whose
-    removed `temp` output a stale reader needs. `selected` are the steps that this run is about. `now` is seconds since the epoch.
+    removed `temp` output a stale reader needs. `selected` are the steps that this run is about, `made_stale` those that a tick or a person says
+    are to run again, and why. `now` is seconds since the epoch.
     """
 
     pipeline: Pipeline
@@ -77,6 +78,7 @@ class Context:
     states: dict[str, StepState] = field(default_factory=dict)
     wanted_again: set[str] = field(default_factory=set)
     selected: frozenset[str] = frozenset()
+    made_stale: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
     by_id: dict[str, Step] = field(default_factory=dict)
     _commands: dict[tuple[str | tuple[str, ...], str], Command] = field(default_factory=dict)
     _outputs: dict[str, tuple[PlannedOutput, ...]] = field(default_factory=dict)
@@ -324,7 +326,8 @@ class Context:
             raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint) from error
         except ValueError as error:
             raise self.wrong(step, "E406", f"step {step.id}, input {item.name}: {error}") from error
-        found = upstream_files(source, upstream, keys, self.catalog, self.files, self.pipeline.name)
+        own = [dim.name for dim in self.pipeline.partitions]
+        found = upstream_files(source, upstream, keys, self.catalog, self.files, self.pipeline.name, own)
         paths = [artifact.path for artifact in found.artifacts]
         value: object = paths if found.is_list else (paths[0] if paths else None)
         tracked = tuple((artifact.path, artifact.digest) for artifact in found.artifacts)

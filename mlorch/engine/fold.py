@@ -65,7 +65,7 @@ def apply(state: PartitionState, event: ev.Event) -> None:  # noqa: C901, PLR091
         case ev.CheckpointKept():
             state.events -= 1  # it stands for events that `JournalCompacted` has counted
             state.checkpoints[event.step] = _checkpoint(event)
-        case ev.Unknown():
+        case ev.ScheduleNoted() | ev.Unknown():
             pass
         case _:
             assert_never(event)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.lang.expressions import render
-from mlorch.lang.partitions import parse_label, previous_window, window_at, windows
+from mlorch.lang.keys import keys_of, time_label, value_dimensions
+from mlorch.lang.partitions import bounds, parse_label, previous_window, window_at, windows
 from mlorch.model.spec import Span, TimeDimension
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Sequence
 
-    from mlorch.lang.partitions import Window
+    from mlorch.lang.zones import Window
     from mlorch.model.manifest import Artifact
     from mlorch.model.ports import Catalog, Files
-    from mlorch.model.spec import Pipeline, UpstreamInput
+    from mlorch.model.spec import Pipeline, UpstreamInput, ValueDimension
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -69,10 +71,41 @@ def upstream_keys(
 
     Raises `ValueError` when the two pipelines' partitions do not fit each other, and what `render` raises.
     """
-    own = reader.window
     dimension = upstream.time_dimension
     if dimension is None:
-        return ("",)
+        return _with_values(upstream, ("",), scope, catalog)
+    return _with_values(upstream, _times(source, upstream, dimension, reader, scope, catalog), scope, catalog)
+
+
+def _with_values(
+    upstream: Pipeline, times: tuple[str, ...], scope: Mapping[str, object], catalog: Catalog
+) -> tuple[str, ...]:
+    """The keys of those windows: the consumer's own label in dimensions that both have, all labels of the others."""
+    if len(upstream.partitions) == (upstream.time_dimension is not None):
+        return times
+    partition = scope.get("partition")
+    own = partition if isinstance(partition, Mapping) else {}
+
+    def labels(dim: ValueDimension) -> Sequence[str]:
+        label = own.get(dim.name)
+        if not isinstance(label, str):
+            return catalog.labels(upstream, dim)
+        if dim.values and label not in dim.values:
+            raise ValueError(f"{upstream.name} has no {dim.name} `{label}`")
+        return (label,)
+
+    return tuple(keys_of(upstream.partitions, times, labels))
+
+
+def _times(
+    source: UpstreamInput,
+    upstream: Pipeline,
+    dimension: TimeDimension,
+    reader: Reader,
+    scope: Mapping[str, object],
+    catalog: Catalog,
+) -> tuple[str, ...]:
+    own = reader.window
     match source.span:
         case Span.SAME:
             if own is None:
@@ -103,14 +136,20 @@ def upstream_keys(
                 return ()
             if _too_early(dimension, newest):
                 return ()
-            first = dimension.start or _oldest_done(upstream, dimension, catalog, newest).label
-            return tuple(window.label for window in windows(dimension, first, newest.label))
+            oldest = bounds(dimension)[0] or _oldest_done(upstream, dimension, catalog, newest)
+            return tuple(window.label for window in windows(dimension, oldest.label, newest.label))
 
 
 def upstream_files(
-    source: UpstreamInput, upstream: Pipeline, keys: tuple[str, ...], catalog: Catalog, files: Files, reader: str
+    source: UpstreamInput,
+    upstream: Pipeline,
+    keys: tuple[str, ...],
+    catalog: Catalog,
+    files: Files,
+    reader: str,
+    own: Collection[str] = (),
 ) -> UpstreamFiles:
-    """The artifacts of `keys`, and what is missing of them.
+    """The artifacts of `keys`, and what is missing of them. `own` are the names of the reader's dimensions.
 
     No keys at all are a missing input, unless the pipeline `reader` reads itself and this is its first window.
     """
@@ -132,6 +171,7 @@ def upstream_files(
     if not keys and upstream.name != reader:
         missing.append(f"{upstream.name} has no partition that is done")
     is_list = upstream.time_dimension is not None and source.span is not Span.SAME
+    is_list = is_list or any(dim.name not in own for dim in value_dimensions(upstream.partitions))
     return UpstreamFiles(upstream.name, keys, tuple(artifacts), tuple(missing), is_list)
 
 
@@ -141,7 +181,7 @@ def _done_windows(
     found = find_output(upstream, source.output)
     step = found[0] if found else ""
     return [
-        parse_label(dimension, key)
+        parse_label(dimension, time_label(upstream.partitions, key))
         for key in catalog.partitions(upstream.name)
         if step in catalog.state(upstream.name, key).checkpoints
     ]
@@ -155,17 +195,19 @@ def _newest_done(
 
 def _oldest_done(upstream: Pipeline, dimension: TimeDimension, catalog: Catalog, newest: Window) -> Window:
     keys = catalog.partitions(upstream.name)
-    return min((*(parse_label(dimension, key) for key in keys), newest), key=lambda window: window.start)
+    labels = {time_label(upstream.partitions, key) for key in keys}
+    return min((*(parse_label(dimension, label) for label in labels), newest), key=lambda window: window.start)
 
 
 def _too_early(dimension: TimeDimension, window: Window) -> bool:
     """Before the first window of the dimension: nothing was ever due there, so nothing is missing."""
-    return bool(dimension.start) and window.start < parse_label(dimension, dimension.start).start
+    first = bounds(dimension)[0]
+    return first is not None and window.start < first.start
 
 
 def _back(dimension: TimeDimension, newest: Window, count: int) -> tuple[str, ...]:
     """`count` labels that end with `newest`, oldest first; fewer where the dimension starts."""
-    first = parse_label(dimension, dimension.start) if dimension.start else None
+    first = bounds(dimension)[0]
     labels: list[str] = []
     window = newest
     while len(labels) < count and (first is None or window.start >= first.start):

@@ -2,21 +2,20 @@
 
 A label names a calendar period in the dimension's time zone, not a number of hours: a day of 23 or 25 hours has one label.
 Windows of one dimension follow each other without gap or overlap. A period that its time zone skips altogether (a day lost
-at the date line) has no window. Windows given by a cron line are not read here.
+at the date line) has no window. What windows between the ticks of a cron line are is told in `cronwindows`.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from mlorch.lang.zones import UTC_NAMES, Window, change, zone
 from mlorch.model.spec import TimeDimension
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from zoneinfo import ZoneInfo
 
     from mlorch.model.spec import Dimension
 
@@ -26,30 +25,9 @@ _WEEK = r"([0-9]{4})-W([0-9]{2})"
 _MONTH = r"([0-9]{4})-([0-9]{2})"
 _YEAR = r"[0-9]{4}"
 _EXAMPLES = {"hour": "2026-10-25T02+0200", "day": "2026-10-25", "week": "2026-W43", "month": "2026-10"}
-_UTC_NAMES = frozenset({"UTC", "Etc/UTC", "Zulu", "Etc/Zulu", "UCT", "Etc/UCT", "Universal", "Etc/Universal"})
 _TICK = timedelta(microseconds=1)
 _DAY_LONG = timedelta(days=1)
 _HOUR_LONG = timedelta(hours=1)
-
-
-class Window(NamedTuple):
-    """A partition's span of time: from `start`, included, to `end`, not included; aware, in the dimension's time zone."""
-
-    label: str
-    start: datetime
-    end: datetime
-
-
-@lru_cache(maxsize=64)
-def zone(name: str) -> ZoneInfo:
-    """The time zone called `name`. Raises `ValueError` when there is none (or no time zone data on this machine)."""
-    import zoneinfo
-
-    try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        advice = "use a name such as UTC, Europe/Berlin or America/New_York"
-        raise ValueError(f"unknown time zone `{name}`: {advice}") from error
 
 
 def parse_label(dim: TimeDimension, label: str) -> Window:
@@ -57,6 +35,10 @@ def parse_label(dim: TimeDimension, label: str) -> Window:
 
     Raises `ValueError` when it is no label of the dimension's `every`, or names a time that its zone does not have.
     """
+    if dim.cron:
+        from mlorch.lang import cronwindows
+
+        return cronwindows.parse_label(dim, label)
     if dim.every == "hour":
         return _parse_hour(dim, label)
     first = _first_day(dim.every, label)
@@ -70,6 +52,10 @@ def parse_label(dim: TimeDimension, label: str) -> Window:
 
 def window_at(dim: TimeDimension, instant: datetime) -> Window:
     """The window in which the aware `instant` lies. Raises `ValueError` at the very ends of the calendar."""
+    if dim.cron:
+        from mlorch.lang import cronwindows
+
+        return cronwindows.window_at(dim, instant)
     if dim.every == "hour":
         return _hour_at(dim, instant)
     try:
@@ -160,6 +146,8 @@ def count_closed(dim: TimeDimension, now: datetime) -> int:
     first, last = _closed_span(dim, now)
     if first is None or last is None:
         return 0
+    if dim.cron:
+        return sum(1 for _ in closed(dim, now))
     if dim.every == "hour":
         return _count_hours(dim, first, last)
     begin, end = _label_day(dim.every, first.label), _label_day(dim.every, last.label)
@@ -254,7 +242,7 @@ def _closed_span(dim: TimeDimension, now: datetime) -> tuple[Window | None, Wind
 
 def _count_hours(dim: TimeDimension, first: Window, last: Window) -> int:
     begin, end = _utc(first.start), _utc(last.end)
-    if dim.timezone in _UTC_NAMES:
+    if dim.timezone in UTC_NAMES:
         return (end - begin) // _HOUR_LONG
     # Day by day: only days on which the clock is set have to be looked at by the hour.
     days = TimeDimension(name=dim.name, every="day", timezone=dim.timezone)
@@ -271,6 +259,8 @@ def _count_hours(dim: TimeDimension, first: Window, last: Window) -> int:
 
 def _bound(dim: TimeDimension, label: str, *, last: bool) -> Window:
     """The first (or last) window in the period that `label` names, which may be coarser than the dimension."""
+    if dim.cron and "T" in label:
+        return parse_label(dim, label)
     order = ("hour", "day", "week", "month", "year")
     if dim.every == "hour" and re.fullmatch(_HOUR, label):
         return parse_label(dim, label)
@@ -281,6 +271,10 @@ def _bound(dim: TimeDimension, label: str, *, last: bool) -> Window:
         if every == dim.every:
             return parse_label(dim, label)
         start, end = _midnight(first, dim), _midnight(_next_first(every, first), dim)
+        if dim.cron:
+            from mlorch.lang.cronwindows import first_in
+
+            return first_in(dim, _utc(start), _utc(end), last=last)
         window = window_at(dim, _utc(end) - _TICK) if last else window_at(dim, start)
         # Weeks do not fill months: the first week that begins in it, the last one that ends in it.
         if not last and _utc(window.start) < _utc(start):
@@ -292,8 +286,10 @@ def _bound(dim: TimeDimension, label: str, *, last: bool) -> Window:
 
 
 def _not_a_label(dim: TimeDimension, label: str) -> str:
-    if dim.every not in _EXAMPLES:
-        return f"`{label}`: partitions by a cron line do not work yet"
+    if dim.cron:
+        from mlorch.lang.cronwindows import EXAMPLE
+
+        return f"`{label}` is no window of `{dim.cron}`: write its start as {EXAMPLE}"
     day = _first_day("day", label.split("T", 1)[0])
     if day is not None and dim.every in ("week", "month"):
         return (
@@ -350,8 +346,6 @@ def _label(every: str, first: date) -> str:
 
 
 def _period(dim: TimeDimension, first: date) -> Window:
-    if dim.every not in _EXAMPLES:
-        raise ValueError(f"`{dim.name}`: partitions by a cron line do not work yet")
     start, end = _midnight(first, dim), _midnight(_next_first(dim.every, first), dim)
     return Window(_label(dim.every, first), start, end)
 
@@ -403,26 +397,13 @@ def _hour_at(dim: TimeDimension, instant: datetime) -> Window:
         end = start + _HOUR_LONG
         at = instant.astimezone(UTC)
         if start.astimezone(tz).utcoffset() != offset:
-            start = _change(tz, start, at)
+            start = change(tz, start, at)
         if (end - _TICK).astimezone(tz).utcoffset() != offset:
-            end = _change(tz, at, end)
-        mark = "Z" if dim.timezone in _UTC_NAMES else local.strftime("%z")
+            end = change(tz, at, end)
+        mark = "Z" if dim.timezone in UTC_NAMES else local.strftime("%z")
         return Window(f"{floor.date().isoformat()}T{floor.hour:02d}{mark}", start.astimezone(tz), end.astimezone(tz))
     except OverflowError:
         raise ValueError(f"{instant.isoformat()} is beyond the calendar of {dim.name}") from None
-
-
-def _change(tz: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """The first whole second after `before` at which the zone's offset is that of `after` (both aware UTC)."""
-    old = before.astimezone(tz).utcoffset()
-    low, high = 0, int((after - before).total_seconds()) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if (before + timedelta(seconds=middle)).astimezone(tz).utcoffset() == old:
-            low = middle
-        else:
-            high = middle
-    return before + timedelta(seconds=high)
 
 
 def _utc(instant: datetime) -> datetime:

@@ -67,6 +67,12 @@ class NotReadyError(MlorchError):
     exit_code = ExitCode.NOT_READY
 
 
+class BusyError(MlorchError):
+    """A lock is held by somebody else, and it did not come free in time."""
+
+    exit_code = ExitCode.BUSY
+
+
 class StateError(MlorchError):
     """State cannot be read or written: the owner of the disk must act."""
 
@@ -84,3 +90,9 @@ class FileError(MlorchError):
     def __init__(self, message: str, hint: str = "", path: str = "") -> None:
         super().__init__(message, hint)
         self.path = path
+
+
+class MachineError(MlorchError):
+    """This machine lacks a program that the command works with, or the program refused: its owner must act."""
+
+    exit_code = ExitCode.FAILED

@@ -205,6 +205,19 @@ class CheckpointKept(NamedTuple):
     how: str = ""
 
 
+class ScheduleNoted(NamedTuple):
+    """A fact about when a pipeline is due; it stands in the journal of the pipeline's schedule, and belongs to no run.
+
+    `what` is one of the words of `engine.agenda`, which also says what `facts` hold; `key` is the partition that it is about.
+    """
+
+    run_id: str
+    at: str
+    what: str
+    key: str = ""
+    facts: Pairs = ()
+
+
 class Unknown(NamedTuple):
     """An event type that this version does not know."""
 
@@ -226,6 +239,7 @@ Event: TypeAlias = (
     | JournalRepaired
     | JournalCompacted
     | CheckpointKept
+    | ScheduleNoted
     | Unknown
 )
 
@@ -243,11 +257,12 @@ _CLASSES: dict[str, type[Any]] = {
     "journal_repaired": JournalRepaired,
     "journal_compacted": JournalCompacted,
     "checkpoint_kept": CheckpointKept,
+    "schedule_noted": ScheduleNoted,
 }
 _TYPES = {cls: name for name, cls in _CLASSES.items()}
 _FIELDS: dict[type[Any], tuple[str, ...]] = {cls: cls.__match_args__ for cls in _CLASSES.values()}
 _ARTIFACT = Artifact.__match_args__
-_PAIRS = frozenset({"params", "unfinished"})
+_PAIRS = frozenset({"params", "unfinished", "facts"})
 _TUPLES = frozenset({"steps", "selection", "staging", "sound", "removed"})
 _NESTED = frozenset({"moves", "aside"})
 

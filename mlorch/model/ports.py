@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mlorch.model.events import Event
     from mlorch.model.history import PartitionState, RunRecord, StepRecord
     from mlorch.model.manifest import Artifact
-    from mlorch.model.spec import Pipeline
+    from mlorch.model.spec import Pipeline, ValueDimension
 
 
 class Clock(Protocol):
@@ -214,6 +214,10 @@ class Catalog(Protocol):
 
     def partitions(self, pipeline: str) -> Sequence[str]:
         """Keys of the partitions that have state, in no order."""
+        ...
+
+    def labels(self, pipeline: Pipeline, dimension: ValueDimension) -> Sequence[str]:
+        """The labels of one of its dimensions by value, as far as they are known."""
         ...
 
 

@@ -85,6 +85,41 @@ class CatchUp(StrEnum):
     ALL = "all"
 
 
+CATCHUP_LIMIT = 14
+"""Windows that are caught up with at most, unless a schedule says so itself."""
+
+
+class Schedule(NamedTuple):
+    """When a pipeline is due. `start` and `end` are a date or a time in `timezone` ("" for open), both included.
+
+    `exclude` are cron lines and dates on which no tick counts. `catchup_limit` is a number of windows.
+    """
+
+    cron: str
+    timezone: str = "UTC"
+    start: str = ""
+    end: str = ""
+    exclude: tuple[str, ...] = ()
+    catchup: CatchUp = CatchUp.LATEST
+    catchup_limit: int = CATCHUP_LIMIT
+
+
+class Trigger(NamedTuple):
+    """What makes a pipeline due beside its schedule: exactly one of `glob`, `pipeline` and `run` is set.
+
+    `quiet_for` in seconds. Of `above`, `below` and `changed` exactly one belongs to `run`.
+    """
+
+    glob: str = ""
+    marker: str = ""
+    quiet_for: float = 0.0
+    pipeline: str = ""
+    run: str | tuple[str, ...] = ""
+    above: float | None = None
+    below: float | None = None
+    changed: bool = False
+
+
 class Owner(NamedTuple):
     """Whom alerts go to. `contacts` are further (name, address) pairs."""
 
@@ -265,6 +300,16 @@ class Pipeline(NamedTuple):
     secrets: tuple[Secret, ...] = ()
     partitions: tuple[Dimension, ...] = ()
     timeout: float | None = None
+    schedule: Schedule | None = None
+    triggers: tuple[Trigger, ...] = ()
+    deadline: float | None = None
+
+    @property
+    def catchup(self) -> tuple[CatchUp, int]:
+        """What happens to windows that were missed, and how many are taken at most: as scheduled, else as its kind brings."""
+        if self.schedule is not None:
+            return self.schedule.catchup, self.schedule.catchup_limit
+        return (CatchUp.ALL if self.kind is Kind.FEATURE else CatchUp.LATEST), CATCHUP_LIMIT
 
     @property
     def time_dimension(self) -> TimeDimension | None:

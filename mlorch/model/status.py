@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mlorch.model.coming import ComingTick
     from mlorch.model.history import RunRecord
 
 
@@ -37,7 +38,7 @@ class PipelineStatus:
 
     `owner` is the address shown. `reasons` say, in words, why `health` is not `ok`. `partitions` are the closed windows in
     order of time with where each stands; a pipeline without partitions has one, with the key "". `fresh_at` is when the
-    newest partition that is done was made (ISO 8601 UTC, "" if never), `fresh_key` which one that is.
+    newest partition that is done was made (ISO 8601 UTC, "" if never), `fresh_key` which one that is. `coming` is its next tick.
     """
 
     name: str
@@ -51,6 +52,7 @@ class PipelineStatus:
     fresh_at: str = ""
     fresh_key: str = ""
     file: str = ""
+    coming: ComingTick | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import durations_of
-from mlorch.lang.partitions import closed, windows
+from mlorch.lang.partitions import closed, last_closed, previous_window, windows
 from mlorch.model.errors import UsageError
 from mlorch.model.status import BackfillRow, PartitionHealth
 from mlorch.session.contract import BackfillOutcome
 from mlorch.session.driving import DriveOptions, drive
 from mlorch.session.jobs import Selected
-from mlorch.session.selection import known_label, one_pipeline, parameters, partition_keys
+from mlorch.session.selection import all_keys, known_label, one_pipeline, parameters, partition_keys
 from mlorch.session.standing import Standings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from mlorch.model.spec import Pipeline, TimeDimension
     from mlorch.runner.loop import Job, Outcome
     from mlorch.session.contract import BackfillObserver
     from mlorch.session.jobs import Jobs
@@ -61,10 +63,27 @@ class Backfill:
         options, pipeline = self._options, self._selected.pipeline
         now = self._workspace.clock.now()
         dimension = pipeline.time_dimension
-        if dimension is None:
+        if not pipeline.partitions:
             raise UsageError(f"{pipeline.name} has no partitions to backfill", f"mlorch run {pipeline.name}")
         if options.partitions:
-            return list(partition_keys(pipeline, options.partitions, now)[0])
+            return list(partition_keys(self._workspace, pipeline, options.partitions, now)[0])
+        if dimension is None:
+            if options.first or options.last or options.newest is not None:
+                raise UsageError(
+                    f"{pipeline.name} has no partitions by time, so it has no range",
+                    "leave --from, --to and --last out, or use -p",
+                )
+            return list(all_keys(self._workspace, pipeline, ()))
+        return list(all_keys(self._workspace, pipeline, self._times(pipeline, dimension, now)))
+
+    def _times(self, pipeline: Pipeline, dimension: TimeDimension, now: datetime) -> list[str]:
+        """The labels of the closed windows that it is about."""
+        options = self._options
+        if not dimension.start and not options.first:
+            return self._newest(dimension, now)
+        if not dimension.start:
+            known_label(pipeline, dimension, options.first)
+            dimension = dimension._replace(start=options.first)
         keys = [window.label for window in closed(dimension, now)]
         if options.first or options.last:
             first = (
@@ -86,6 +105,21 @@ class Backfill:
         if options.newest is not None:
             keys = keys[-options.newest :] if options.newest > 0 else []
         return keys
+
+    def _newest(self, dimension: TimeDimension, now: datetime) -> list[str]:
+        """The newest windows of a dimension that has no first one."""
+        count = self._options.newest
+        if count is None or self._options.last:
+            raise UsageError(
+                f"`{dimension.name}` has no `start`, so the range has no beginning",
+                "give --from, --last or -p, or add a `start`",
+            )
+        window = last_closed(dimension, now)
+        labels: list[str] = []
+        while window is not None and len(labels) < count:
+            labels.append(window.label)
+            window = previous_window(dimension, window)
+        return labels[::-1]
 
     def _decide(self, key: str) -> BackfillRow:
         look = self._standings.with_upstream if self._options.with_upstream else self._standings.own

@@ -9,8 +9,10 @@ from mlorch.engine.context import Context
 from mlorch.engine.graph import graph_of, select
 from mlorch.engine.upstream import upstream_keys
 from mlorch.lang.expressions import ExpressionError
+from mlorch.lang.keys import time_label
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import SpecError
+from mlorch.model.states import Reason, StepState
 from mlorch.runner.loop import Job
 from mlorch.session.selection import is_closed, parameters, step_ids
 from mlorch.world import git, secrets
@@ -21,7 +23,11 @@ from mlorch.world.machine import boot_id, host, start_ticks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mlorch.engine.agenda import Mark
     from mlorch.engine.graph import Graph
+    from mlorch.lang.commands import Command
+    from mlorch.lang.references import Names
+    from mlorch.model.history import PartitionState, RunRecord
     from mlorch.model.spec import Pipeline
     from mlorch.runner.recorder import RunFacts
     from mlorch.session.workspace import Workspace
@@ -69,6 +75,7 @@ class Selected:
         until: Iterable[str] = (),
         force: bool = False,
         force_steps: Iterable[str] = (),
+        due: str = "",
     ) -> None:
         self.pipeline = pipeline
         self.params = params
@@ -83,6 +90,27 @@ class Selected:
         self.forced |= frozenset(step_ids(pipeline, "--force-step", force_steps))
         words = [*(f"--only {s}" for s in only), *(f"--from {s}" for s in start), *(f"--until {s}" for s in until)]
         self.words = (*words, *(["--force"] if force else []), *(f"--force-step {s}" for s in force_steps))
+        self.due = f"--due {due}" if due else ""
+        # What is read out of the spec's strings is the same for all partitions.
+        self.commands: dict[tuple[str | tuple[str, ...], str], Command] = {}
+        self.names: dict[str, Names] = {}
+        self.words += (self.due,) if due else ()
+
+    def made_stale(self, state: PartitionState, mark: Mark | None) -> dict[str, tuple[Reason, str]]:
+        """The steps that are to run again, but for what was done since: all of a partition marked as missing, those without inputs for a tick."""
+        if mark is not None and mark.state == "missing":
+            done = _done(run for run in state.runs if run.started_at >= mark.at)
+            why = (Reason.MARKED, f"marked as missing: {mark.reason}")
+            return {step.id: why for step in self.pipeline.steps if step.id not in done}
+        if not self.due:
+            return {}
+        done = _done(run for run in state.runs if self.due in run.selection)
+        roots = (step.id for step in self.pipeline.steps if not step.inputs and not self.graph.needs[step.id])
+        return {step: (Reason.DUE, "its tick came") for step in roots if step not in done}
+
+
+def _done(runs: Iterable[RunRecord]) -> frozenset[str]:
+    return frozenset(s.id for run in runs for s in run.steps.values() if s.state is StepState.SUCCEEDED)
 
 
 class Jobs:
@@ -97,10 +125,11 @@ class Jobs:
     def context(self, selected: Selected, key: str) -> Context:
         """What the decision about a partition sees now."""
         workspace = self._workspace
+        state = workspace.state(selected.pipeline.name, key)
         return Context(
             selected.pipeline,
             selected.graph,
-            workspace.state(selected.pipeline.name, key),
+            state,
             workspace.files,
             workspace,
             params=selected.params,
@@ -110,6 +139,9 @@ class Jobs:
             git=self._git,
             now=workspace.clock.now().timestamp(),
             selected=selected.steps,
+            _commands=selected.commands,
+            _names=selected.names,
+            made_stale=selected.made_stale(state, workspace.mark(selected.pipeline.name, key)),
         )
 
     def job(self, selected: Selected, key: str, after: tuple[Job, ...] = ()) -> Job:
@@ -234,9 +266,12 @@ class Jobs:
                 except (ExpressionError, ValueError) as error:
                     message = f"step {step.id}, input {item.name}: {error}"
                     raise SpecError((Diagnostic("E406", message, step.place),)) from error
+                dims = upstream.partitions
                 dimension = upstream.time_dimension
                 found.setdefault(upstream.name, {}).update(
-                    dict.fromkeys(k for k in keys if dimension is None or is_closed(dimension, k, now))
+                    dict.fromkeys(
+                        k for k in keys if dimension is None or is_closed(dimension, time_label(dims, k), now)
+                    )
                 )
         found.get(selected.pipeline.name, {}).pop(key, None)
         return {name: tuple(keys) for name, keys in found.items()}

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.globs import is_glob, match
+from mlorch.lang.keys import keys_of, pattern_parts
 from mlorch.lang.params import check_value, coerce_text
-from mlorch.lang.partitions import closes_at, last_closed, parse_label, within
+from mlorch.lang.partitions import closed, closes_at, last_closed, parse_label, within
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import FileError, NotReadyError, SpecError, UsageError
 from mlorch.session.workspace import meant
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from mlorch.model.spec import Pipeline, TimeDimension
+    from mlorch.model.spec import Pipeline, TimeDimension, ValueDimension
     from mlorch.session.workspace import Workspace
 
 
@@ -126,25 +127,67 @@ def _reach(start: str, edges: Mapping[str, set[str]]) -> set[str]:
     return seen
 
 
-def partition_keys(pipeline: Pipeline, wanted: Iterable[str], now: datetime) -> tuple[tuple[str, ...], str]:
-    """The keys to run, and a note where mlorch chose: without `-p` the window that closed last.
+def partition_keys(
+    workspace: Workspace, pipeline: Pipeline, wanted: Iterable[str], now: datetime
+) -> tuple[tuple[str, ...], str]:
+    """The keys to run, and a note where mlorch chose: without `-p` the window that closed last, with all its values.
 
-    Raises `UsageError` for a key that is none, `NotReadyError` for a window that is still open.
+    A key that ends early or holds `*` means all that fit. Raises `UsageError` for a key that is none, `NotReadyError` for a
+    window that is still open.
     """
     wanted = tuple(wanted)
+    dims = pipeline.partitions
     dimension = pipeline.time_dimension
-    if dimension is None:
+    if not dims:
         if wanted:
             raise UsageError(f"{pipeline.name} has no partitions, so -p {wanted[0]} names nothing")
         return ("",), ""
-    if not wanted:
-        window = last_closed(dimension, now)
-        if window is None:
-            raise NotReadyError(
-                f"no window of {pipeline.name} has closed yet", f"its first one is {dimension.start or 'today'}"
+    if wanted:
+        keys = (key for pattern in wanted for key in _meant_keys(workspace, pipeline, pattern, now))
+        return tuple(dict.fromkeys(keys)), ""
+    if dimension is None:
+        return tuple(all_keys(workspace, pipeline, ())), ""
+    window = last_closed(dimension, now)
+    if window is None:
+        raise NotReadyError(
+            f"no window of {pipeline.name} has closed yet", f"its first one is {dimension.start or 'today'}"
+        )
+    keys_ = tuple(all_keys(workspace, pipeline, (window.label,)))
+    return keys_, f"{pipeline.name}: the window that closed last is {window.label}"
+
+
+def all_keys(workspace: Workspace, pipeline: Pipeline, times: Iterable[str]) -> Iterable[str]:
+    """The keys of those windows (of all there is, without a time dimension), with all values. Raises `SpecError`, `NotReadyError`."""
+    return keys_of(pipeline.partitions, times, lambda dim: workspace.labels(pipeline, dim))
+
+
+def _meant_keys(workspace: Workspace, pipeline: Pipeline, pattern: str, now: datetime) -> Iterable[str]:
+    dims, dimension = pipeline.partitions, pipeline.time_dimension
+    try:
+        parts = dict(zip((dim.name for dim in dims), pattern_parts(dims, pattern), strict=True))
+    except ValueError as error:
+        raise UsageError(f"-p {pattern} is no partition of {pipeline.name}: {error}") from error
+    times: Iterable[str] = ()
+    if dimension is not None:
+        label = parts[dimension.name]
+        if label != "*":
+            times = (closed_label(pipeline, dimension, label, now),)
+        elif dimension.start:
+            times = (window.label for window in closed(dimension, now))
+        else:
+            raise UsageError(f"-p {pattern}: {dimension.name} has no `start`, so `*` has no first window", "name one")
+
+    def labels(dim: ValueDimension) -> tuple[str, ...]:
+        wanted, known = parts[dim.name], workspace.labels(pipeline, dim)
+        if wanted == "*":
+            return known
+        if wanted not in known:
+            raise UsageError(
+                f"-p {pattern} is no partition of {pipeline.name}: there is no {dim.name} `{wanted}`{meant(wanted, list(known))}"
             )
-        return (window.label,), f"{pipeline.name}: the window that closed last is {window.label}"
-    return tuple(dict.fromkeys(closed_label(pipeline, dimension, label, now) for label in wanted)), ""
+        return (wanted,)
+
+    return keys_of(dims, times, labels)
 
 
 def known_label(pipeline: Pipeline, dimension: TimeDimension, label: str, option: str = "-p") -> str:

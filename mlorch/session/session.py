@@ -25,6 +25,7 @@ from mlorch.session.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlorch.model.coming import AgendaNews, ComingTick
     from mlorch.model.diagnostics import Diagnostic, Place
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import Plan, StepPlan
@@ -72,6 +73,11 @@ class Session:
         """The problems of specs that a selection might have meant, had they been sound."""
         return self.workspace.passed_over
 
+    @property
+    def hearsay(self) -> Sequence[str]:
+        """What was not asked but taken from a command's last answer, with its age."""
+        return tuple(self.workspace.answers.notes) if "answers" in vars(self.workspace) else ()
+
     def place(self, pipeline: str, step: str) -> Place | None:
         """Where a step is described, if its spec still has it."""
         found = self.workspace.pipeline(pipeline)
@@ -81,11 +87,53 @@ class Session:
 
     def run(self, options: RunOptions, observer: Observer) -> Outcome:
         """Bring partitions up to date."""
+        self.workspace.answers.calls = True
         jobs, notes = self._wanted(options)
         outcomes = drive(self.workspace, self._jobs, jobs, _drive_options(options), observer)
         wrong = [int(ExitCode.SPEC)] if self.passed_over else []
         code = worst((*(outcome.exit_code for outcome in outcomes), *wrong))
         return Outcome(code, tuple(outcome.run for outcome in outcomes), notes)
+
+    def tick(self, names: Sequence[str], options: RunOptions, observer: Observer) -> Outcome:
+        """What is due now of all pipelines, or of those selected. Wrong specs do not stop the others, but show in the exit code."""
+        from mlorch.session.ticking import Ticking
+
+        self.workspace.layout.check()
+        self.workspace.answers.calls = True
+        chosen = select_pipelines(self.workspace, names) if names else self.workspace.selectable()
+        outcome = Ticking(self.workspace, self._jobs, chosen, whole=not names).run(observer, _drive_options(options))
+        if self.passed_over:
+            outcome = outcome._replace(exit_code=worst((outcome.exit_code, int(ExitCode.SPEC))))
+        return outcome
+
+    def coming(
+        self, name: str, count: int | None, span: tuple[str, str] | None, outage: tuple[str, str] | None
+    ) -> list[ComingTick]:
+        """The ticks that come, of all pipelines or the selected ones; with `span` those of a replay."""
+        from mlorch.session import scheduling
+
+        chosen = select_pipelines(self.workspace, (name,)) if name else self.workspace.selectable()
+        if span is not None:
+            return scheduling.simulate(self.workspace, chosen, span, outage)
+        return scheduling.coming(self.workspace, chosen, count or (10 if name else 1))
+
+    def pause(self, name: str, reason: str) -> AgendaNews:
+        """No ticks of a pipeline until `resume`."""
+        from mlorch.session import scheduling
+
+        return scheduling.pause(self.workspace, one_pipeline(self.workspace, name), reason)
+
+    def resume(self, name: str, reason: str) -> AgendaNews:
+        """Ticks of a pipeline count again."""
+        from mlorch.session import scheduling
+
+        return scheduling.resume(self.workspace, one_pipeline(self.workspace, name), reason)
+
+    def mark(self, name: str, partitions: Sequence[str], state: str, reason: str) -> AgendaNews:
+        """Partitions count as done or missing."""
+        from mlorch.session import scheduling
+
+        return scheduling.mark(self.workspace, one_pipeline(self.workspace, name), partitions, state, reason)
 
     def _wanted(self, options: RunOptions) -> tuple[list[Job], tuple[str, ...]]:
         """The jobs of a `run`, upstream before downstream, and what mlorch chose by itself."""
@@ -121,7 +169,7 @@ class Session:
                 force_steps=options.force_steps,
             )
             keys, note = partition_keys(
-                pipeline, options.partitions if pipeline.partitions or len(pipelines) == 1 else (), now
+                self.workspace, pipeline, options.partitions if pipeline.partitions or len(pipelines) == 1 else (), now
             )
             found.append((selected, keys, note))
         return found
@@ -139,6 +187,7 @@ class Session:
         from mlorch.session.backfill import Backfill
 
         self.workspace.layout.check()
+        self.workspace.answers.calls = not options.dry_run
         return Backfill(self.workspace, self._jobs, options).run(observer)
 
     def status(self, names: Sequence[str]) -> list[PipelineStatus]:
@@ -164,7 +213,7 @@ class Session:
         """What is known of one step."""
         found = one_pipeline(self.workspace, pipeline)
         step_ids(found, "STEP", (step,))
-        keys, _ = partition_keys(found, (partition,) if partition else (), self.workspace.clock.now())
+        keys, _ = partition_keys(self.workspace, found, (partition,) if partition else (), self.workspace.clock.now())
         selected = Selected(found, parameters(self.workspace, found, (), ""))
         context = self._jobs.context(selected, keys[0])
         plan = plan_of(context, consider_all(context, frozenset()))

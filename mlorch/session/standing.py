@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.engine.plan import consider_all, nothing_to_do
+from mlorch.lang.keys import time_label
 from mlorch.lang.partitions import closed
-from mlorch.model.errors import FileError, SpecError
+from mlorch.lang.schedules import Ticks
+from mlorch.model.errors import FileError, NotReadyError, SpecError
 from mlorch.model.states import Action, RunState, StepState
 from mlorch.model.status import Health, PartitionHealth, PipelineStatus
+from mlorch.model.times import parse_iso
 from mlorch.session.history import told
 from mlorch.session.jobs import Selected
-from mlorch.session.selection import parameters
+from mlorch.session.scheduling import next_of
+from mlorch.session.selection import all_keys, parameters
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlorch.engine.agenda import Agenda, Mark
     from mlorch.engine.context import Context
+    from mlorch.model.coming import ComingTick
     from mlorch.model.history import PartitionState, RunRecord
     from mlorch.model.spec import Pipeline
     from mlorch.session.jobs import Jobs
@@ -23,12 +31,14 @@ if TYPE_CHECKING:
 _FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.LOST, RunState.CANCELLED)
 
 
-def standing(context: Context) -> tuple[PartitionHealth, str]:
-    """Where a partition stands, with the reason (a stable word and text) if it is not done."""
+def standing(context: Context, mark: Mark | None = None) -> tuple[PartitionHealth, str]:
+    """Where a partition stands, with the reason (a stable word and text) if it is not done. What a person said of it goes first."""
     state = context.state
     last = told(state.last_run) if state.last_run is not None else None
     if last is not None and last.state is RunState.RUNNING:
         return PartitionHealth.RUNNING, f"run {last.run_id}"
+    if mark is not None:
+        return PartitionHealth(mark.state), f"marked: {mark.reason}"
     # One without an end was cut off: even if all is done, the next run has to clear up behind it.
     if last is not None and last.state in _FAILED and not (last.finished_at and _healed(state)):
         return PartitionHealth.FAILED, last.reason or last.state.value
@@ -74,7 +84,7 @@ class Standings:
 
     def own(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
         """Where one partition stands by itself."""
-        return standing(self._jobs.context(selected, key))
+        return standing(self._jobs.context(selected, key), self._workspace.mark(selected.pipeline.name, key))
 
     def with_upstream(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
         """As `own`; one that is done is stale while something that it reads is not done."""
@@ -123,18 +133,25 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
     except SpecError as error:
         return _row(pipeline, Health.FAILING, (error.message,), None, ())
     dimension = pipeline.time_dimension
-    keys = [window.label for window in closed(dimension, workspace.clock.now())] if dimension is not None else [""]
+    now = workspace.clock.now()
+    times = [window.label for window in closed(dimension, now)] if dimension is not None and dimension.start else []
+    if dimension is not None and not dimension.start:
+        times = sorted({time_label(pipeline.partitions, key) for key in workspace.partitions(pipeline.name)})
+    try:
+        keys = list(all_keys(workspace, pipeline, times)) if pipeline.partitions else [""]
+    except (SpecError, NotReadyError) as error:
+        return _row(pipeline, Health.NEVER_RAN, (error.message,), None, ())
     known = set(workspace.partitions(pipeline.name))
     rows: list[tuple[str, PartitionHealth]] = []
     reasons: list[str] = []
     last: RunRecord | None = None
     fresh_at = fresh_key = ""
     for key in keys:
-        if key not in known:
+        if key not in known and workspace.mark(pipeline.name, key) is None:
             rows.append((key, PartitionHealth.MISSING))
             continue
         context = jobs.context(selected, key)
-        health, reason = standing(context)
+        health, reason = standing(context, workspace.mark(pipeline.name, key))
         rows.append((key, health))
         run = context.state.last_run
         if run is not None and (last is None or run.started_at > last.started_at):
@@ -144,15 +161,14 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
         if health is PartitionHealth.DONE:
             fresh_key = key
             fresh_at = max((c.at for c in context.state.checkpoints.values()), default="")
-    seen = {health for _, health in rows}
-    if PartitionHealth.FAILED in seen:
-        overall = Health.FAILING
-    elif PartitionHealth.STALE in seen:
-        overall = Health.STALE
-    elif last is None and not any(found is PartitionHealth.DONE for _, found in rows):
-        overall = Health.NEVER_RAN
-    else:
-        overall = Health.OK
+    agenda = workspace.agendas.of(pipeline.name) if pipeline.schedule is not None or pipeline.triggers else None
+    overall, why = _overall(pipeline, agenda, now, {health for _, health in rows}, ran=last is not None)
+    reasons += [why] if why else []
+    if agenda is not None and agenda.missed and PartitionHealth.MISSING in {health for _, health in rows}:
+        given_up = agenda.missed[-1]
+        reasons.append(
+            f"left to backfill since {given_up.at[:16]}Z: {given_up.count} ({given_up.first} to {given_up.last})"
+        )
     return _row(
         pipeline,
         overall,
@@ -161,7 +177,41 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
         tuple(rows),
         fresh_at,
         fresh_key,
+        next_of(workspace, pipeline, agenda) if agenda is not None else None,
     )
+
+
+def _overall(
+    pipeline: Pipeline, agenda: Agenda | None, now: datetime, seen: set[PartitionHealth], *, ran: bool
+) -> tuple[Health, str]:
+    """One word for a pipeline, and why if its partitions do not say it."""
+    if agenda is not None and agenda.paused is not None:
+        return Health.PAUSED, "paused" + (f": {agenda.paused}" if agenda.paused else "")
+    late = _late(pipeline, agenda, now) if agenda is not None else ""
+    if PartitionHealth.FAILED in seen:
+        return Health.FAILING, late
+    if late:
+        return Health.LATE, late
+    if PartitionHealth.STALE in seen:
+        return Health.STALE, ""
+    return (Health.OK if ran or PartitionHealth.DONE in seen else Health.NEVER_RAN), ""
+
+
+def _late(pipeline: Pipeline, agenda: Agenda, now: datetime) -> str:
+    """Why a pipeline is late: something was due longer ago than its `deadline` and is not done, or nobody ticked; "" if it is not."""
+    if pipeline.deadline is None:
+        return ""
+    for key, pending in agenda.pending.items():
+        if (now - parse_iso(pending.due_at)).total_seconds() > pipeline.deadline and pending.why == "schedule":
+            return (
+                f"{key}: ".lstrip(": ")
+                + f"due since {pending.due_at[:16]}Z, and not done ({pending.ended or 'not tried'})"
+            )
+    if agenda.seen and pipeline.schedule is not None:
+        first = next(Ticks(pipeline.schedule).between(parse_iso(agenda.tick), now), None)
+        if first is not None and (now - first).total_seconds() > pipeline.deadline:
+            return f"the tick of {first.isoformat()[:16]}Z was not seen: is `mlorch tick` called?"
+    return ""
 
 
 def _row(
@@ -172,6 +222,7 @@ def _row(
     partitions: tuple[tuple[str, PartitionHealth], ...],
     fresh_at: str = "",
     fresh_key: str = "",
+    coming: ComingTick | None = None,
 ) -> PipelineStatus:
     owner = pipeline.owner.email or pipeline.owner.name
     return PipelineStatus(
@@ -182,8 +233,9 @@ def _row(
         reasons,
         last,
         partitions,
-        pipeline.time_dimension is not None,
+        bool(pipeline.partitions),
         fresh_at,
         fresh_key,
         pipeline.file,
+        coming,
     )

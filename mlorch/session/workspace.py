@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from mlorch.engine.fold import fold
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import FileError, SpecError, UsageError
+from mlorch.model.states import RunState
 from mlorch.world.clock import SystemClock, parse_now
 from mlorch.world.files import ProjectFiles
 from mlorch.world.journal import FileJournal
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from mlorch.engine.agenda import Mark
     from mlorch.model.history import PartitionState
-    from mlorch.model.spec import Pipeline, Project
+    from mlorch.model.spec import Pipeline, Project, ValueDimension
+    from mlorch.session.agendas import Agendas
+    from mlorch.session.labels import Answers, Labels
 
 
 _T = TypeVar("_T")
@@ -54,6 +59,8 @@ class Workspace:
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
         self._states: dict[tuple[str, str], PartitionState] = {}
+        self._labels: Labels | None = None
+        self._scheduled: dict[str, bool] = {}
         self.passed_over: tuple[Diagnostic, ...] = ()
 
     # Specs.
@@ -196,6 +203,43 @@ class Workspace:
     def partitions(self, pipeline: str) -> tuple[str, ...]:
         """Keys of the partitions that have state."""
         return self.layout.partitions(pipeline)
+
+    def labels(self, pipeline: Pipeline, dimension: ValueDimension) -> tuple[str, ...]:
+        """The labels of a dimension by value. Raises `SpecError` and `NotReadyError`, see `session.labels`."""
+        if dimension.values:
+            return dimension.values
+        if self._labels is None:
+            from mlorch.session.labels import Labels
+
+            self._labels = Labels(self.root, self.answers)
+        return self._labels.of(pipeline, dimension)
+
+    @cached_property
+    def agendas(self) -> Agendas:
+        """What is remembered of schedules."""
+        from mlorch.session.agendas import Agendas
+
+        return Agendas(self.layout, self.clock, allow_network=self.project.allow_network_state)
+
+    def mark(self, pipeline: str, key: str) -> Mark | None:
+        """What a person said of a partition, as long as no run of it has succeeded since."""
+        if pipeline not in self._scheduled:
+            self._scheduled[pipeline] = os.path.exists(self.layout.journal("@schedule", pipeline))
+        if not self._scheduled[pipeline]:  # the usual case must not load what only schedules need
+            return None
+        mark = self.agendas.of(pipeline).marks.get(key)
+        last = self.state(pipeline, key).last_run if mark is not None else None
+        if mark is not None and last is not None and last.started_at >= mark.at and last.state is RunState.SUCCEEDED:
+            return None
+        return mark
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What commands of specs say: kept from their last call, unless this command may call them."""
+        from mlorch.session.labels import Answers
+
+        plain = {name: text for name, text in self.project.env if "${{" not in text}
+        return Answers(f"{self.layout.cache}/answers", self.root, os.environ | plain, self.clock)
 
 
 def meant(name: str, known: list[str]) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.units import parse_duration, parse_size
 from mlorch.model.spec import (
+    CATCHUP_LIMIT,
     Backoff,
     Cache,
     CachePolicy,
+    CatchUp,
     Check,
     Dimension,
     Input,
@@ -21,12 +23,14 @@ from mlorch.model.spec import (
     Pipeline,
     Project,
     Retry,
+    Schedule,
     Secret,
     SideEffects,
     Span,
     Step,
     TimeDimension,
     Track,
+    Trigger,
     TriggerRule,
     UpstreamInput,
     ValueDimension,
@@ -52,11 +56,13 @@ def pipeline(data: Data, project: Project, file: str, digest: str, places: Mappi
     own = params(data.get("params") or {})
     names = {param.name for param in own}
     shared = tuple(param for param in params(dict(project.params)) if param.name not in names)
-    schedule = data.get("schedule")
-    zone = schedule.get("timezone") if isinstance(schedule, dict) else None
+    kind = Kind(data.get("kind", "feature"))
+    planned = data.get("schedule")
+    zone = planned.get("timezone") if isinstance(planned, dict) else None
+    dimensions = tuple(dimension(name, value, zone) for name, value in _items(data.get("partitions")))
     return Pipeline(
         name=data.get("name", ""),
-        kind=Kind(data.get("kind", "feature")),
+        kind=kind,
         owner=owner(data.get("owner", "")),
         steps=tuple(step(name, value, places.get(name)) for name, value in (data.get("steps") or {}).items()),
         file=file,
@@ -67,9 +73,47 @@ def pipeline(data: Data, project: Project, file: str, digest: str, places: Mappi
         params=own + shared,
         env=_env(data),
         secrets=secrets(data.get("secrets") or {}),
-        partitions=tuple(dimension(name, value, zone) for name, value in _items(data.get("partitions"))),
+        partitions=dimensions,
         timeout=seconds(data.get("timeout")),
+        schedule=schedule(planned, kind, dimensions) if planned else None,
+        triggers=tuple(trigger(value) for value in data.get("triggers") or ()),
+        deadline=seconds(data.get("deadline")),
     )
+
+
+def schedule(value: Any, kind: Kind, dimensions: tuple[Dimension, ...]) -> Schedule:
+    """A schedule: a cron line, or a mapping. Its time zone is that of the partitions unless it has one."""
+    data = value if isinstance(value, dict) else {"cron": value}
+    zones = [item.timezone for item in dimensions if isinstance(item, TimeDimension)]
+    exclude = data.get("exclude", ())
+    usual = CatchUp.ALL if kind is Kind.FEATURE else CatchUp.LATEST
+    return Schedule(
+        data.get("cron", ""),
+        data.get("timezone") or (zones[0] if zones else "UTC"),
+        data.get("start", ""),
+        data.get("end", ""),
+        (exclude,) if isinstance(exclude, str) else tuple(exclude),
+        CatchUp(data["catchup"]) if "catchup" in data else usual,
+        data.get("catchup_limit", CATCHUP_LIMIT),
+    )
+
+
+def trigger(value: Data) -> Trigger:
+    """One trigger."""
+    if "data" in value:
+        data = value["data"] if isinstance(value["data"], dict) else {"glob": value["data"]}
+        return Trigger(
+            glob=data.get("glob", ""), marker=data.get("marker", ""), quiet_for=seconds(data.get("quiet_for")) or 0.0
+        )
+    if "command" in value:
+        data = value["command"]
+        return Trigger(
+            run=command(data.get("run", "")),
+            above=data.get("above"),
+            below=data.get("below"),
+            changed=data.get("changed", False),
+        )
+    return Trigger(pipeline=value.get("pipeline", ""))
 
 
 def project(data: Data, file: str, digest: str) -> Project:

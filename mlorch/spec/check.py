@@ -9,7 +9,8 @@ from mlorch.spec import build, settle, source
 from mlorch.spec.places import Map, ordered
 from mlorch.spec.rules.context import Context, gather
 from mlorch.spec.rules.pipeline import check_pipeline as check_whole
-from mlorch.spec.rules.pipeline import check_schedule, param_problem
+from mlorch.spec.rules.pipeline import param_problem
+from mlorch.spec.rules.schedule import check_schedule
 from mlorch.spec.shape import Shape
 
 if TYPE_CHECKING:

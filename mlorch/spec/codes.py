@@ -100,6 +100,7 @@ _ALL = (
     Code("E414", "Two outputs named `metrics`", "The key `metrics` makes an output of that name.", "metrics: m.json\noutputs: {metrics: n.json}", "metrics: m.json"),
     Code("E415", "An output in the state folder", "mlorch's own records live there.", "outputs: {o: .mlorch/x}", "outputs: {o: data/x}"),
     Code("E420", "A secret that is not there", "It is missing or too short, so the run stops before its first step.", late=True),
+    Code("E421", "Labels that cannot be had", "The glob or command of a dimension gives no labels, or one with a comma or without a letter.", late=True),
     Code("E501", "An expression that cannot be read", "Expressions have names, indexes, arithmetic, comparison, `and or not`, `a if c else b`, and the functions min max len round sum any all abs date.", "when: params.x = 1", "when: params.x == 1"),
     Code("E502", "A name that does not exist", "Expressions name only what is declared.", "run: train ${{ params.lrr }}", "run: train ${{ params.lr }}"),
     Code("E503", "A name that is not known here", "What an expression sees depends on where it stands: the path of an output, for example, cannot depend on the run."),

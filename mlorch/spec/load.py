@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlorch.spec.source import Source
 
 T_co = TypeVar("T_co", covariant=True)
-_FORMAT = 1
+_FORMAT = 2
 """Raised when what `Memory` keeps changes, or when rules become stricter within a version."""
 
 

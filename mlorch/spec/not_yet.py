@@ -6,14 +6,11 @@ Using one is an error: a key that is silently ignored would be worse. Removing a
 from __future__ import annotations
 
 TOP: dict[str, str] = {
-    "schedule": "call `mlorch run` or `mlorch backfill` from cron meanwhile",
-    "triggers": "call `mlorch run` from cron meanwhile: it runs only what is stale",
     "concurrency": "runs of one partition never overlap; use one crontab line for pipelines that must not",
     "model": "declare the model's file as an output of the step that trains it",
     "uses_model": "name the model as an input: `{pipeline: …, output: …}`",
     "hooks": "make it a last step with `trigger_rule: all_done`",
     "alerts": "act on mlorch's exit code meanwhile",
-    "deadline": "use `timeout` for the whole run",
 }
 """Top-level keys of a pipeline, each with what to do meanwhile."""
 
@@ -30,16 +27,13 @@ STEP: dict[str, str] = {
 EXECUTORS: dict[str, str] = {"local": ""}
 """Names that `executor` may have; a further one is switched on by a row here."""
 
-DIMENSION: dict[str, str] = {
-    "values": "write one pipeline for each value",
-    "glob": "write one pipeline for each value",
-    "command": "write one pipeline for each value",
-    "lookback": "run `mlorch backfill` over the last windows: it runs only what is stale",
-}
+DIMENSION: dict[str, str] = {}
 """Keys of a dimension of `partitions`."""
 
-EVERY_CRON = "use `hour`, `day`, `week` or `month`"
-"""What to do instead of a cron line in `every`; "" once cron windows work."""
+TRIGGER: dict[str, str] = {
+    "model": "let its schedule train it, or a `command` trigger with the age of the model's file",
+}
+"""Keys of an item of `triggers`."""
 
 PROJECT: dict[str, str] = {
     "pools": "limit how many steps run at once by `-j`",

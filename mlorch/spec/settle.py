@@ -67,18 +67,16 @@ def settle_pipeline(text: Text, data: Map, defaults: Mapping[str, Any]) -> list[
             if name.startswith("x-") or not isinstance(dimension, Map):
                 continue
             words(text, dimension.get("values"))
+            words(text, dimension.get("command"))
             found += refuse(text, dimension, not_yet.DIMENSION)
-            every = dimension.get("every")
-            if not_yet.EVERY_CRON and isinstance(every, str) and (" " in every or every.startswith("@")):
-                found.append(
-                    _later(
-                        text,
-                        "`every` with a cron line",
-                        dimension.mark("every")[1],
-                        not_yet.EVERY_CRON,
-                    )
-                )
-                dimension.drop("every")
+    triggers = data.get("triggers")
+    if isinstance(triggers, Seq):
+        for trigger in triggers:
+            found += refuse(text, trigger, not_yet.TRIGGER)
+            command = trigger.get("command")
+            if isinstance(command, Map):
+                words(text, command.get("run"))
+        triggers[:] = [trigger for trigger in triggers if trigger]
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.views.plain import backfill_total, run_line, step_line
+from mlorch.views.plain import backfill_total, decision_lines, run_line, step_line
 from mlorch.views.rows import run_row, step_row
 from mlorch.views.text import count, name_of, one_line
 
@@ -64,8 +64,10 @@ class LineObserver(QuietObserver):
         self._waiting: dict[tuple[str, str], int] = {}
 
     def planned(self, rows: Sequence[BackfillRow]) -> bool:
-        """Say how many partitions there are; then start."""
+        """Say which partitions will run, and why; then start."""
         self._several = True
+        for line in decision_lines(rows):
+            self._say(line)
         self._say(backfill_total(rows))
         return True
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlorch.views.rows import STEP_STATES, run_row
-from mlorch.views.tables import DIM, heading, state_text
+from mlorch.views.tables import DIM, backfill_table, heading, state_text
 from mlorch.views.text import STYLES, count, duration, lines_of, name_of, one_line, visible, words
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class LiveObserver:
 
     def planned(self, rows: Sequence[BackfillRow]) -> bool:
         """Show what is about to be done, and ask if so wired."""
+        if any(row.action == "run" for row in rows):
+            self._console.print(backfill_table(rows))
         if self._confirm is not None and not self._confirm(rows):
             return False
         self._planned = sum(row.action == "run" for row in rows)

@@ -248,6 +248,27 @@ def backfill_lines(rows: Sequence[BackfillRow]) -> list[str]:
     return columns(cells)
 
 
+def decision_lines(rows: Sequence[BackfillRow], limit: int = 40) -> list[str]:
+    """What a backfill is about to do: a line for each partition that it runs, of very many the first; then how long that may take."""
+    chosen = [row for row in rows if row.action == "run"]
+    if not chosen:
+        return []
+    several = len({row.pipeline for row in rows}) > 1
+    cells = [("partition", "action", "reason", "expected")]
+    for row in chosen[:limit]:
+        expected = duration(row.expected_s) if row.expected_s is not None else ""
+        name = name_of(row.pipeline if several else "", row.key)
+        cells.append((name, row.action, words(one_line(row.reason)), expected))
+    lines = columns(cells)
+    if len(chosen) > limit:
+        lines.append(f"… and {count(len(chosen) - limit, 'more partition')} to run")
+    known = [row.expected_s for row in chosen if row.expected_s is not None]
+    if known:
+        whole = sum(known) / len(known) * len(chosen)
+        lines.append(f"about {duration(whole)} of work")
+    return lines
+
+
 def backfill_total(rows: Sequence[BackfillRow]) -> str:
     """`21 partitions: 20 succeeded, 1 failed`."""
     counts: dict[str, int] = {}

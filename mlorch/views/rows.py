@@ -10,6 +10,7 @@ from mlorch.views.text import seconds_between
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mlorch.model.coming import ComingTick
     from mlorch.model.diagnostics import Diagnostic
     from mlorch.model.history import RunRecord, StepRecord
     from mlorch.model.manifest import Artifact
@@ -157,7 +158,7 @@ def partition_counts(status: PipelineStatus) -> dict[str, int]:
 
 
 def status_row(status: PipelineStatus, log_root: str = "") -> Row:
-    """One pipeline. `next` and `model` are null as long as nothing schedules it and it has no model."""
+    """One pipeline. `next` is its next tick (null without a schedule), `model` is null."""
     last = run_row(status.last_run, log_root) if status.last_run else None
     if last:
         del last["steps"]
@@ -169,10 +170,23 @@ def status_row(status: PipelineStatus, log_root: str = "") -> Row:
         "reasons": list(status.reasons),
         "last_run": last,
         "partitions": partition_counts(status),
-        "next": None,
+        "next": coming_row(status.coming) if status.coming else None,
         "model": None,
         "fresh_at": status.fresh_at or None,
         "fresh_key": status.fresh_key or None,
+    }
+
+
+def coming_row(tick: ComingTick) -> Row:
+    """A tick that comes. Of very many partitions only some are told, `count` says how many there are."""
+    return {
+        "pipeline": tick.pipeline,
+        "at": tick.at,
+        "at_local": tick.at_local,
+        "timezone": tick.timezone,
+        "partitions": list(tick.partitions),
+        "count": tick.count,
+        "note": tick.note or None,
     }
 
 

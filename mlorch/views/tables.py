@@ -255,6 +255,9 @@ def backfill_table(rows: Sequence[BackfillRow], limit: int = MANY) -> Renderable
     grid.add_column("action", no_wrap=True)
     grid.add_column("state", no_wrap=True)
     grid.add_column("why", overflow="fold", ratio=1)
+    timed = any(row.expected_s is not None and row.action == "run" for row in rows)
+    if timed:
+        grid.add_column("expected", justify="right", no_wrap=True)
     shown = rows if len(rows) <= limit else [row for row in rows if row.action == "run"][:limit]
     several = len({row.pipeline for row in rows}) > 1
     for row in shown:
@@ -263,6 +266,7 @@ def backfill_table(rows: Sequence[BackfillRow], limit: int = MANY) -> Renderable
             Text(f"{ACTION_GLYPHS.get(row.action, ' ')} {row.action}", ACTION_STYLES.get(row.action, "")),
             Text(words(row.state), STYLES.get(row.state, "")),
             Text(words(one_line(row.reason)), DIM),
+            *([Text(duration(row.expected_s) if row.expected_s and row.action == "run" else "", DIM)] if timed else []),
         )
     if len(shown) == len(rows):
         return grid

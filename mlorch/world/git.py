@@ -87,3 +87,14 @@ def is_dirty(project: str, *, timeout: float = 5.0) -> bool:
     except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def top_level(start: str) -> str:
+    """The folder of the work tree that holds `start`; "" when there is none."""
+    folder = start
+    while not os.path.lexists(f"{folder.rstrip('/')}/.git"):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return ""
+        folder = parent
+    return folder

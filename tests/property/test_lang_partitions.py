@@ -25,6 +25,7 @@ ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Ame
          "Pacific/Apia", "Asia/Kolkata", "America/Havana")  # fmt: skip
 dimensions = st.builds(
     TimeDimension,
+    cron=st.just(""),
     name=st.just("t"),
     every=st.sampled_from(["hour", "day", "week", "month"]),
     timezone=st.sampled_from(ZONES),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlorch.model.events import Event, StepSucceeded
     from mlorch.model.history import PartitionState, RunRecord, StepRecord
     from mlorch.model.manifest import Artifact
-    from mlorch.model.spec import Pipeline
+    from mlorch.model.spec import Pipeline, ValueDimension
     from mlorch.runner.loop import Outcome as JobOutcome
 
 STATE = "/state"
@@ -239,6 +239,9 @@ class World:
         if key not in self._states:
             self._states[key] = fold(pipeline, partition, self.journal(*key).read())
         return self._states[key]
+
+    def labels(self, pipeline: Pipeline, dimension: ValueDimension) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        return dimension.values
 
     def partitions(self, pipeline: str) -> tuple[str, ...]:
         return tuple(key for name, key in self._journals if name == pipeline)

@@ -58,7 +58,7 @@ def test_an_hour_in_utc_is_written_with_z() -> None:
         ("week", "2013-W53", "is no week"),
         ("month", "2013-04-01", "the month of that day is `2013-04`"),
         ("month", "2013-13", "is no month"),
-        ("", "2013-01-01", "do not work yet"),
+        ("", "2013-01-01", "is no window of `0 * * * *`"),
     ],
 )
 def test_labels_that_are_none_say_what_would_be(every: str, label: str, text: str) -> None:

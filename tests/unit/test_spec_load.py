@@ -249,11 +249,10 @@ def test_another_project_is_another_verdict() -> None:
 
 
 TABLES = [
-    (not_yet.TOP, "schedule", "schedule: '@daily'\n", ""),
-    (not_yet.TOP, "deadline", "deadline: 2h\n", ""),
+    (not_yet.TOP, "alerts", "alerts: [{on: [failure], to: dana}]\n", ""),
     (not_yet.STEP, "pool", "", "    pool: gpu\n"),
     (not_yet.STEP, "heartbeat", "", "    heartbeat: 5m\n"),
-    (not_yet.DIMENSION, "values", "partitions: {airport: {values: [EWR, 1.10]}}\n", ""),
+    (not_yet.TRIGGER, "model", "triggers: [{model: {max_age: 7d}}]\n", ""),
 ]
 
 

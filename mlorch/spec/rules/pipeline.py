@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from mlorch.lang.params import canonical, check_value, schema_problem
 from mlorch.model.spec import Kind, TimeDimension
 from mlorch.spec.places import Map
+from mlorch.spec.rules.schedule import cron_problem
 
 if TYPE_CHECKING:
     from mlorch.model.spec import Param
     from mlorch.spec.rules.context import Context
 
 _RESERVED = "MLORCH_"
-_LONGEST_CRON = 100
-_CRON_WORDS = frozenset({"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"})
 _DIMENSION_NAMES = frozenset({"key", "start", "end"})
 _JSON_TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 _VALUE_KEYS = ("values", "glob", "command")
@@ -126,8 +125,6 @@ def _time(context: Context, dimension: TimeDimension) -> None:
             context.report("E707", problem, offset, "write `hour`, `day`, `week`, `month`, or a cron line")
             return
     sound = check_zone(context, dimension.timezone, "partitions", dimension.name, "timezone")
-    if dimension.cron:
-        return
     zone = dimension.timezone if sound else "UTC"
     from mlorch.lang.partitions import bounds
 
@@ -152,7 +149,7 @@ def check_zone(context: Context, name: str, *keys: str) -> bool:
     """Whether there is a time zone of that name; says so if not."""
     if name == "UTC":
         return True
-    from mlorch.lang.partitions import zone
+    from mlorch.lang.zones import zone
 
     try:
         zone(name)
@@ -160,60 +157,6 @@ def check_zone(context: Context, name: str, *keys: str) -> bool:
         context.report("E703", str(error), context.at(*keys), "write a name such as Europe/Berlin or UTC")
         return False
     return True
-
-
-def cron_problem(text: str) -> str:
-    """What is wrong with a cron line; "" if nothing is. Five fields, or one of the common words."""
-    if text in _CRON_WORDS:
-        return ""
-    if len(text) > _LONGEST_CRON:
-        return f"a cron line of {len(text)} characters"
-    fields = text.split()
-    if text.startswith("@"):
-        return f"`{text}` is no word for a schedule; there is {', '.join(sorted(_CRON_WORDS))}"
-    if len(fields) != 5:
-        return f"a cron line has five fields, `{text}` has {len(fields)}"
-    from croniter import croniter
-
-    try:
-        croniter.expand(" ".join(fields), strict=True)
-    except (ValueError, KeyError) as error:
-        return f"`{text}` is no cron line: {_plain(str(error))}"
-    if any(
-        "R" in field.upper() and not field.upper().strip("0123456789,-*/").startswith(("MAR", "APR", "FRI"))
-        for field in fields
-    ):
-        return f"`{text}` is no cron line: random fields are not taken"
-    return ""
-
-
-def _plain(message: str) -> str:
-    """The library's words without the line that it repeats."""
-    return message.rpartition("] ")[2].removeprefix("is not acceptable, ")
-
-
-def check_schedule(data: Map) -> list[tuple[str, str, int, str]]:
-    """Problems of `schedule`, from the data: (code, message, offset, hint)."""
-    found: list[tuple[str, str, int, str]] = []
-    schedule = data.get("schedule")
-    line, offset = schedule, data.mark("schedule")[1]
-    if isinstance(schedule, Map):
-        line, offset = schedule.get("cron"), schedule.mark("cron")[1]
-        name = schedule.get("timezone")
-        if isinstance(name, str) and name != "UTC":
-            from mlorch.lang.partitions import zone
-
-            try:
-                zone(name)
-            except ValueError as error:
-                found.append(
-                    ("E703", str(error), schedule.mark("timezone")[1], "write a name such as Europe/Berlin or UTC")
-                )
-    if isinstance(line, str):
-        problem = cron_problem(line)
-        if problem:
-            found.append(("E707", problem, offset, "minute, hour, day of month, month, day of week: `15 6 * * *`"))
-    return found
 
 
 def _kind(context: Context) -> None:

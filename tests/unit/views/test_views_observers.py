@@ -64,7 +64,8 @@ def test_in_a_backfill_lines_name_the_partition(failed_run: RunRecord, backfill_
     observer = LineObserver(said.append, said.append)
     assert observer.planned(backfill_rows)
     tell(observer, failed_run)
-    assert said[0].startswith("7 partitions: ")
+    assert said[0].split() == ["partition", "action", "reason", "expected"]
+    assert any(line.startswith("7 partitions: ") for line in said)
     assert "delay_model 2013-01-31 clean_flights  succeeded  4.0s" in said
     assert said[-1].startswith("delay_model 2013-01-31  failed  4 steps")
 

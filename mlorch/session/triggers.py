@@ -1,0 +1,290 @@
+"""What makes a pipeline due beside its schedule: files that arrived, partitions of others, a command's number.
+
+Each trigger keeps a cursor of its own in the pipeline's agenda: what it has seen. So nothing counts twice and nothing is lost, whoever else
+looks at the same files. Looking changes nothing; the caller writes the cursor together with what it makes due.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mlorch.lang.keys import keys_of, label_of, time_label
+from mlorch.lang.partitions import closes_at, last_closed, next_window, parse_label, window_at, within
+from mlorch.model.errors import FileError
+from mlorch.model.spec import CatchUp
+from mlorch.model.states import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from mlorch.engine.agenda import Agenda
+    from mlorch.model.history import PartitionState
+    from mlorch.model.spec import Pipeline, Trigger, ValueDimension
+    from mlorch.session.workspace import Workspace
+
+
+class Fired(NamedTuple):
+    """A trigger that has seen something: `cursor` is what changes of its memory (None takes an entry away), `due` are keys.
+
+    `left` is how many windows were not taken since `catchup` does not cover them. `detail` is for people.
+    """
+
+    name: str
+    cursor: dict[str, Any]
+    due: tuple[str, ...] = ()
+    left: int = 0
+    detail: str = ""
+
+
+class Triggers:
+    """Looks at the triggers of pipelines. Raises `FileError` for a command that fails or prints no number, and what labels raise."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def look(self, pipeline: Pipeline, agenda: Agenda) -> list[Fired]:
+        """Those that have seen something new."""
+        found = []
+        for trigger in pipeline.triggers:
+            name = name_of(trigger)
+            cursor = agenda.cursors.get(name)
+            if trigger.glob:
+                fired = self._data(pipeline, trigger, name, cursor)
+            elif trigger.pipeline:
+                fired = self._pipeline(pipeline, trigger, name, cursor)
+            else:
+                fired = self._command(pipeline, trigger, name, cursor)
+            if fired is not None:
+                found.append(fired)
+        return found
+
+    # Files.
+
+    def _data(self, pipeline: Pipeline, trigger: Trigger, name: str, cursor: Mapping[str, str] | None) -> Fired | None:
+        known = cursor or {}
+        there: dict[str, str] = {}
+        for path in self._matches(trigger):
+            stamp = self._stamp(path, trigger, known.get(path, ""))
+            if stamp:
+                there[path] = stamp
+        new = [path for path, stamp in there.items() if known.get(path) != stamp]
+        changes: dict[str, Any] = {path: there[path] for path in new}
+        changes |= {path: None for path in known if path not in there and not os.path.exists(self._full(path))}
+        if not changes and cursor is not None:
+            return None
+        keys: dict[str, None] = {}
+        for path in new:
+            keys.update(dict.fromkeys(self._keys_of_file(pipeline, trigger, path)))
+        due, left = self._limited(pipeline, keys, first=cursor is None)
+        return Fired(name, changes, due, left, f"{len(new)} new: {new[0]}" if new else "")
+
+    def _matches(self, trigger: Trigger) -> tuple[str, ...]:
+        from mlorch.world.expand import expand
+
+        return expand("" if trigger.glob.startswith("/") else f"{self._workspace.root}/", trigger.glob)
+
+    def _full(self, path: str) -> str:
+        return path if path.startswith("/") else f"{self._workspace.root}/{path}"
+
+    def _stamp(self, path: str, trigger: Trigger, known: str) -> str:
+        """What the file is known by: "" while it is not quiet, or its marker is not there."""
+        full = self._full(path)
+        try:
+            status = os.stat(full)
+            folder = full if os.path.isdir(full) else os.path.dirname(full)
+            marker = self._full(trigger.marker) if "/" in trigger.marker else f"{folder}/{trigger.marker}"
+            if trigger.marker and (os.path.normpath(full) == os.path.normpath(marker) or not os.path.exists(marker)):
+                return ""
+            newest = (
+                max((os.stat(entry).st_mtime for entry in os.scandir(full)), default=0.0) if full == folder else 0.0
+            )
+        except OSError:
+            return ""  # it goes away at this very moment
+        stamp = f"{status.st_mtime_ns}:{status.st_size}"
+        age = self._workspace.clock.now().timestamp() - max(status.st_mtime, newest)
+        return stamp if not trigger.quiet_for or age >= trigger.quiet_for else known
+
+    def _keys_of_file(self, pipeline: Pipeline, trigger: Trigger, path: str) -> Iterable[str]:
+        """The window whose label stands in the path, else the one that closed last; its label in a dimension of the same glob."""
+        now, dimension = self._workspace.clock.now(), pipeline.time_dimension
+        times: tuple[str, ...] = ()
+        if dimension is not None:
+            times = tuple(_labels_in(pipeline, path, now)) or _newest(pipeline, now)
+
+        def labels(dim: ValueDimension) -> tuple[str, ...]:
+            return (label_of(dim.glob, path),) if dim.glob == trigger.glob else self._workspace.labels(pipeline, dim)
+
+        return keys_of(pipeline.partitions, times, labels) if pipeline.partitions else ("",)
+
+    # Partitions of another pipeline.
+
+    def _pipeline(
+        self, pipeline: Pipeline, trigger: Trigger, name: str, cursor: Mapping[str, str] | None
+    ) -> Fired | None:
+        workspace = self._workspace
+        upstream = workspace.named(trigger.pipeline)
+        known = cursor or {}
+        changes: dict[str, Any] = {}
+        keys: dict[str, None] = {}
+        new = []
+        for key in sorted(workspace.partitions(upstream.name)):
+            stamp = self._partition_stamp(upstream.name, key, known.get(key, ""))
+            if stamp == known.get(key, ""):
+                continue
+            if stamp.partition("|")[2] != known.get(key, "").partition("|")[2]:
+                mine = self._keys_of_partition(pipeline, upstream, key)
+                if mine is None:
+                    continue  # its window is still open: looked at again later
+                keys.update(dict.fromkeys(mine))
+                new.append(key)
+            changes[key] = stamp
+        if not changes and cursor is not None:
+            return None
+        due, left = self._limited(pipeline, keys, first=cursor is None)
+        return Fired(name, changes, due, left, f"{upstream.name}: {len(new)} new or changed" if new else "")
+
+    def _partition_stamp(self, pipeline: str, key: str, known: str) -> str:
+        """`size:mtime` of its journal and, after a bar, a digest of what it made; as known where it is at work or not done."""
+        try:
+            status = os.stat(self._workspace.layout.journal(pipeline, key))
+        except OSError:
+            return known
+        outside = f"{status.st_size}:{status.st_mtime_ns}"
+        if known.partition("|")[0] == outside:
+            return known
+        state = self._workspace.state(pipeline, key)
+        last = state.last_run
+        if last is None or last.state not in (RunState.SUCCEEDED, RunState.INCOMPLETE):
+            return known
+        return f"{outside}|{_made(state)}"
+
+    def _keys_of_partition(self, pipeline: Pipeline, upstream: Pipeline, key: str) -> tuple[str, ...] | None:
+        """The consumer's keys that an upstream partition bears on; None while one of their windows is open."""
+        own = {dim.name: label for dim, label in zip(upstream.partitions, key.split(","), strict=False)}
+        now = self._workspace.clock.now()
+        times: list[str] = []
+        dimension, other = pipeline.time_dimension, upstream.time_dimension
+        if dimension is not None and other is None:
+            times += _newest(pipeline, now)
+        elif dimension is not None and other is not None:
+            span = parse_label(other, time_label(upstream.partitions, key))
+            window = window_at(dimension, span.start)
+            while window.start < span.end:
+                if closes_at(dimension, window) > now:
+                    return None
+                if within(dimension, window):
+                    times.append(window.label)
+                window = next_window(dimension, window)
+
+        def labels(dim: ValueDimension) -> tuple[str, ...]:
+            known = self._workspace.labels(pipeline, dim)
+            return known if dim.name not in own else tuple(label for label in known if label == own[dim.name])
+
+        return tuple(keys_of(pipeline.partitions, times, labels)) if pipeline.partitions else ("",)
+
+    # A number.
+
+    def _command(
+        self, pipeline: Pipeline, trigger: Trigger, name: str, cursor: Mapping[str, Any] | None
+    ) -> Fired | None:
+        from mlorch.world.called import CommandError
+
+        who = f"{pipeline.name}, its trigger"
+        try:
+            said = self._workspace.answers.ask(who, trigger.run)
+        except CommandError as error:
+            raise FileError(f"{who}: the command {error}", f"try it by hand in {self._workspace.root}") from error
+        text = next((line.strip() for line in reversed((said or "").splitlines()) if line.strip()), "")
+        if trigger.changed:
+            fires, told = cursor is not None and cursor.get("said") != text, f"it says {text!r}"
+        else:
+            fires, told = _beyond(trigger, text, who)
+        before = bool(cursor and cursor.get("fires")) and not trigger.changed
+        change = {"said": text, "fires": fires}
+        if cursor is not None and dict(cursor) == change:
+            return None
+        keys: Iterable[str] = ()
+        if fires and not before:
+            times = _newest(pipeline, self._workspace.clock.now())
+            labels = self._workspace.labels
+            keys = (
+                keys_of(pipeline.partitions, times, lambda dim: labels(pipeline, dim)) if pipeline.partitions else ("",)
+            )
+        return Fired(name, change, tuple(keys), 0, told)
+
+    def _limited(self, pipeline: Pipeline, keys: Iterable[str], *, first: bool) -> tuple[tuple[str, ...], int]:
+        """At a first look, no more than `catchup` takes: how many windows were left out is the second value."""
+        due = tuple(keys)
+        policy, limit = pipeline.catchup
+        if not first or not due:
+            return due, 0
+        if policy is CatchUp.NONE:
+            return (), len(due)
+        dimension = pipeline.time_dimension
+        if dimension is None:
+            return due, 0
+        order = sorted(
+            {time_label(pipeline.partitions, key) for key in due},
+            key=lambda label: parse_label(dimension, label).end.timestamp(),
+        )
+        taken = set(order[-(limit if policy is CatchUp.ALL else 1) :])
+        return tuple(key for key in due if time_label(pipeline.partitions, key) in taken), len(order) - len(taken)
+
+
+def name_of(trigger: Trigger) -> str:
+    """What a trigger's memory is kept under: the same as long as it looks at the same thing."""
+    if trigger.glob:
+        return f"data:{trigger.glob}"
+    if trigger.pipeline:
+        return f"pipeline:{trigger.pipeline}"
+    from mlorch.world.called import digest_of
+
+    return f"command:{digest_of(trigger.run)}"
+
+
+def needs_of(pipeline: Pipeline) -> set[str]:
+    """The pipelines that its triggers watch."""
+    return {trigger.pipeline for trigger in pipeline.triggers if trigger.pipeline} - {pipeline.name}
+
+
+def _beyond(trigger: Trigger, text: str, who: str) -> tuple[bool, str]:
+    try:
+        number = float(text)
+    except ValueError:
+        raise FileError(f"{who}: the last line that its command prints is no number: {text[:80]!r}") from None
+    if trigger.above is not None:
+        return number > trigger.above, f"{number:g}, due above {trigger.above:g}"
+    bound = trigger.below if trigger.below is not None else 0.0
+    return number < bound, f"{number:g}, due below {bound:g}"
+
+
+def _newest(pipeline: Pipeline, now: datetime) -> tuple[str, ...]:
+    window = last_closed(pipeline.time_dimension, now) if pipeline.time_dimension is not None else None
+    return () if window is None else (window.label,)
+
+
+def _labels_in(pipeline: Pipeline, path: str, now: datetime) -> Iterable[str]:
+    """The closed windows of the pipeline whose label stands in a path."""
+    import re
+
+    dimension = pipeline.time_dimension
+    assert dimension is not None  # noqa: S101 - the caller looked
+    for text in dict.fromkeys(
+        re.findall(r"(?<![0-9])[0-9]{4}-W?[0-9]{2}(?:-[0-9]{2})?(?:T[0-9]{2,4}(?:Z|[+-][0-9]{4}))?", path)
+    ):
+        try:
+            window = parse_label(dimension, text)
+        except ValueError:
+            continue
+        if within(dimension, window) and closes_at(dimension, window) <= now:
+            yield window.label
+
+
+def _made(state: PartitionState) -> str:
+    """A digest of all outputs of a partition."""
+    from hashlib import sha256
+
+    made = sorted((artifact.path, artifact.digest) for c in state.checkpoints.values() for artifact in c.outputs)
+    return sha256(repr(made).encode()).hexdigest()[:16]
