@@ -7,10 +7,14 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.cron.conftest import Machine
+
+pytestmark = pytest.mark.tools
 
 OTHERS = b"# my own\r\nMAILTO=dana\n\n*/7 * * * * date +\\%s > /dev/null # \xff\xfe \\r\n"
 PIPELINE = """\

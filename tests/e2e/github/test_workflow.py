@@ -83,6 +83,7 @@ def show(folder: Path, *words: str, file: str = "mlorch.yml") -> Path:
     return path
 
 
+@pytest.mark.tools
 def test_actionlint_finds_nothing(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     flights = tmp_path_factory.mktemp("flights")
     shutil.copytree(ROOT / "pipelines", flights / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
@@ -98,6 +99,7 @@ def test_actionlint_finds_nothing(project: Path, tmp_path_factory: pytest.TempPa
     assert lint(*files) == []
 
 
+@pytest.mark.tools
 def test_actionlint_finds_nothing_in_the_steps_of_the_action(tmp_path: Path) -> None:
     workflow = {
         "on": {"workflow_call": {"inputs": {name: {"type": "string"} for name in ACTION["inputs"]}}},
@@ -108,6 +110,7 @@ def test_actionlint_finds_nothing_in_the_steps_of_the_action(tmp_path: Path) -> 
     assert lint(file) == []
 
 
+@pytest.mark.tools
 def test_actionlint_would_find_something(project: Path) -> None:
     file = show(project)
     file.write_text(file.read_text("utf-8").replace("toJSON(inputs)", "toJSON(inputs.nope)"), "utf-8")
