@@ -87,6 +87,7 @@ def main(size: str, seed: int) -> int:
         since = time.monotonic()
         rows.extend(found)
         times.append(f"{name} {time.monotonic() - since:.0f} s")
+        print(times[-1], file=sys.stderr, flush=True)
 
     part("kills", kills(worlds, seed, count_kills))
     part("failing calls", injections(worlds, seed, count_faults))
