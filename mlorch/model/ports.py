@@ -101,6 +101,10 @@ class Files(Protocol):
         """Put `staged` in place of `final` atomically; a folder replaces a folder. `staged` missing, `final` there: done before."""
         ...
 
+    def identity(self, path: str) -> str:
+        """What stays the same when `path` is renamed, and differs for anything else there is at the time; "" if missing."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder, links not followed; missing is fine."""
         ...

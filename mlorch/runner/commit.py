@@ -184,7 +184,7 @@ class Committer:
             places = [place for item in intents for place, _, _ in item.moves]
             files.flush_folders([*places, *(place.rpartition("/")[0] for place in places)])
         for item in intents:
-            item.journal.append((_intent(item),))
+            item.journal.append((self._intent(item),))
         for journal in {id(item.journal): item.journal for item in intents}.values():
             journal.flush()
         for item in batch:
@@ -204,6 +204,17 @@ class Committer:
                 files.remove(path)
         return done
 
+    def _intent(self, item: Publication) -> PublishIntended:
+        success = item.success
+        moves = tuple((source, final) for source, final, _ in item.moves)
+        body = record(success) | {
+            "names": [name for _, _, name in item.moves] + [name for _, name in item.in_place],
+            "in_place": [path for path, _ in item.in_place],
+            # By these recovery tells what was moved from a former output that still stands there.
+            "identities": [self._files.identity(source) for source, _ in moves],
+        }
+        return PublishIntended(success.run_id, success.at, success.step, success.attempt, moves, body)
+
     def _with_outputs(self, item: Publication) -> StepSucceeded:
         return item.success._replace(outputs=artifacts(self._files, item.moves, item.in_place))
 
@@ -218,11 +229,3 @@ def artifacts(
         if artifact is not None:
             found.append(artifact._replace(name=name))
     return tuple(found)
-
-
-def _intent(item: Publication) -> PublishIntended:
-    success = item.success
-    moves = tuple((source, final) for source, final, _ in item.moves)
-    names = [name for _, _, name in item.moves] + [name for _, name in item.in_place]
-    body = record(success) | {"names": names, "in_place": [path for path, _ in item.in_place]}
-    return PublishIntended(success.run_id, success.at, success.step, success.attempt, moves, body)

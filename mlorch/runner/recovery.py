@@ -163,13 +163,13 @@ def _finish(
     clock: Clock,
 ) -> None:
     """The staged outputs were whole and flushed: complete the moves and record the success."""
+    body = dict(intent.success)
+    identities: list[str] = body.pop("identities", [])
     try:
-        for staged, final in intent.moves:
-            files.move(staged, final)
+        _move_all(intent, identities, files)
     except FileError as error:
         _refused(state, run, step, error, journal, files, clock)
         return
-    body = dict(intent.success)
     names: list[str] = body.pop("names")
     in_place: list[str] = body.pop("in_place")
     files.flush_folders([final for _, final in intent.moves])
@@ -186,6 +186,16 @@ def _finish(
         for _, kept in attempt.aside:
             if kept:
                 files.remove(kept)
+
+
+def _move_all(intent: ev.PublishIntended, identities: list[str], files: Files) -> None:
+    """Complete the moves. Raises `FileError` when one cannot be made, or what was staged is gone."""
+    for staged, final in intent.moves:
+        files.move(staged, final)
+    for (staged, final), identity in zip(intent.moves, identities, strict=False):
+        # `move` takes nothing staged for done before; but a power cut, or a hand, may have taken it away.
+        if identity and files.identity(final) != identity:
+            raise FileError(f"what was staged at {staged} for {final} is gone", path=final)
 
 
 def _refused(

@@ -131,6 +131,13 @@ class MemoryFiles:
         found = self.look(known.path, known)
         return found is not None and found.digest == known.digest
 
+    def identity(self, path: str) -> str:
+        """What stays the same when `path` is renamed; "" if missing."""
+        full = self.absolute(path)
+        if full in self._files:
+            return str(self._files[full].version)
+        return repr([(p, f.version) for p, f in self._below(full)]) if full in self._folders else ""
+
     def modified(self, path: str) -> float | None:
         """When the content of `path`, of a folder all below, last changed by the clock given; None if missing, 0 if empty."""
         full = self.absolute(path)

@@ -133,6 +133,15 @@ class ProjectFiles:
         except OSError as error:
             raise file_error(error, path, "look at") from error
 
+    def identity(self, path: str) -> str:
+        """What stays the same when `path` is renamed: the inode's number. "" if missing."""
+        try:
+            return str(os.lstat(self.absolute(path)).st_ino)
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError as error:
+            raise file_error(error, path, "look at") from error
+
     def size(self, path: str) -> int | None:
         """Bytes of a file, or of all files of a folder; None if missing."""
         full = self.absolute(path)

@@ -75,7 +75,7 @@ class Scan:
 def _could_be_ours(rest: list[bytes], tail: bytes) -> bool:
     """Whether a file without any whole line is a first append cut off, and not some other file."""
     first = rest[0] if rest else tail
-    begin = first[: len(_START)]
+    begin = first[: len(_START)].partition(b"\0")[0]
     if _START.startswith(begin) and begin:
         return True
     return not any(line.strip(b"\0") for line in (*rest, tail))  # a file made longer whose bytes never reached the disk

@@ -155,6 +155,20 @@ def test_moving_what_was_moved_before_is_fine(files: Files) -> None:
     assert files.read_text("out/a", 9) == files.read_text("out/d/x", 9) == "1"
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_the_identity_moves_along_and_is_not_that_of_what_stood_there(files: Files, *, is_folder: bool) -> None:
+    inner = "/x" if is_folder else ""
+    publish_folder(files, "out/a", {"x": "1"}) if is_folder else publish(files, "out/a", "1")
+    staged = files.stage(STAGING, "out/a", is_folder=is_folder)
+    files.write_text(staged + inner, "2")
+    fresh, former = files.identity(staged), files.identity("out/a")
+    assert fresh
+    assert fresh != former
+    files.move(staged, "out/a")
+    assert files.identity("out/a") == fresh
+    assert files.identity(staged) == ""
+
+
 def test_moving_what_is_nowhere_is_an_error(files: Files) -> None:
     with pytest.raises(FileError, match="neither"):
         files.move(f"{STAGING}/a", "out/a")

@@ -9,6 +9,7 @@ import pytest
 from mlorch.model.events import AttemptEnded, AttemptStarted, RunLost, StepSucceeded
 from mlorch.model.states import RunState
 from mlorch.testing.executor import Outcome
+from mlorch.testing.journal import Killed
 from tests.support.specs import pipeline
 from tests.support.world import World, states
 
@@ -208,3 +209,27 @@ def test_adopting_takes_a_number_of_its_own() -> None:
     attempts = [(e.run_id, e.attempt, e.reason) for e in world.events() if isinstance(e, AttemptStarted)]
     assert attempts == [("r1", 1, "never_done"), ("r2", 1, "interrupted")]
     assert run.steps["a"].attempts[0].log == "runs/r1/a.1.log"
+
+
+@pytest.mark.parametrize("taken_away", [False, True])
+def test_an_announced_publication_is_finished_unless_what_was_staged_is_gone(*, taken_away: bool) -> None:
+    spec = pipeline(TWO)
+    world = World()
+    for path in ("out/a", "out/b"):
+        world.files.put(path, "former")
+
+    def kill_before_the_second(what: tuple[str, ...]) -> None:
+        if what[0] == "move" and what[2] == "out/b":
+            raise Killed
+
+    world.files.refuse = kill_before_the_second
+    with pytest.raises(Killed):
+        world.run(spec)
+    world.files.refuse = lambda _: None
+    world.crash()
+    if taken_away:
+        world.files.remove("out/.mlorch-r1/b")
+    world.run(spec)
+    assert world.started == (["a", "a"] if taken_away else ["a"])
+    assert "former" not in {world.files.text("out/a"), world.files.text("out/b")}
+    assert world.left_over() == []

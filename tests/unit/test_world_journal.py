@@ -124,7 +124,7 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
     assert "irectory" in refused(tmp_path / "journal.jsonl").message
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"sch', b'{"schema":1,"seq":1,"ty'])
+@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"sch', b'{"sch' + b"\0" * 99, b'{"schema":1,"seq":1,"ty'])
 def test_what_a_crash_leaves_of_the_first_append_is_mended(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "journal.jsonl"
     file.write_bytes(content)
