@@ -14,22 +14,30 @@ def boot_id() -> str:
         return ""
 
 
-def start_ticks(pid: int) -> int | None:
-    """When process `pid` started, in clock ticks since boot; None if there is none (a zombie still counts)."""
+def _fields(pid: int) -> list[bytes]:
+    """The fields of `/proc/PID/stat` after the name: state first, start in the twentieth. Empty if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
     except OSError:
-        return None
-    # The name in parentheses may itself hold spaces and parentheses: count fields from the last one, which
-    # makes field 22 of proc(5) the twentieth.
+        return []
+    # The name in parentheses may itself hold spaces and parentheses: count from the last one (fields 3 and 22 of proc(5)).
     fields = text[text.rfind(b")") + 2 :].split()
-    return int(fields[19]) if len(fields) > 19 else None
+    return fields if len(fields) > 19 else []
+
+
+def start_ticks(pid: int) -> int | None:
+    """When process `pid` started, in clock ticks since boot; None if there is none (a zombie still counts)."""
+    fields = _fields(pid)
+    return int(fields[19]) if fields else None
 
 
 def same_process(pid: int, ticks: int, boot: str) -> bool:
-    """Whether the process recorded as (`pid`, `ticks`, `boot`) still lives, and is not a stranger with its number."""
-    return pid > 0 and boot == boot_id() and start_ticks(pid) == ticks
+    """Whether the process recorded as (`pid`, `ticks`, `boot`) still lives: no stranger with its number, and no zombie."""
+    if pid <= 0 or boot != boot_id():
+        return False
+    fields = _fields(pid)
+    return bool(fields) and int(fields[19]) == ticks and fields[0] not in (b"Z", b"X")
 
 
 def cpus() -> int:

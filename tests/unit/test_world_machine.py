@@ -30,6 +30,18 @@ def test_a_process_that_ended_is_not_there() -> None:
     assert not same_process(process.pid, ticks, boot_id())
 
 
+def test_a_zombie_does_not_live() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ticks = start_ticks(process.pid)
+    assert ticks is not None
+    assert process.stdin is not None
+    process.stdin.close()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and nobody has taken note of it
+    assert start_ticks(process.pid) == ticks
+    assert not same_process(process.pid, ticks, boot_id())
+    process.wait()
+
+
 def test_names_with_spaces_and_parentheses_do_not_confuse() -> None:
     code = "open('/proc/self/comm','w').write('a) 1 (b'); print(open('/proc/self/stat').read(), flush=True); input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
