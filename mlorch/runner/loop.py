@@ -18,7 +18,7 @@ from mlorch.runner.commit import SharedJournal
 from mlorch.runner.ports import ORPHAN_GRACE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mlorch.engine.consider import Considered
     from mlorch.engine.context import Context
@@ -93,6 +93,7 @@ class Runner:
         self._ports = ports
         self._pid = pid
         self._failures = 0
+        self._vacated = 0
         self._options = options
         self._new_run_id = new_run_id
         self._active: list[tuple[Run, Job]] = []
@@ -289,7 +290,7 @@ class Runner:
         self._active.append((run, job))
 
     def _free(self) -> int:
-        return self._options.slots - sum(len(run.running) for run, _ in self._active)
+        return self._options.slots - sum(len(run.running) for run, _ in self._active) + self._vacated
 
     def _too_many_failures(self) -> bool:
         return self._options.max_failures is not None and self._failures >= self._options.max_failures
@@ -327,11 +328,12 @@ class Runner:
         ready = self._free() > 0 and any(run.queue for run, _ in self._active)
         timeout = 0.0 if ready else max(0.0, min(times) - now)
         by_token = {token: run for run, _ in self._active for token in run.running}
-        for event in ports.executor.poll(timeout):
-            if isinstance(event, AttemptDone):
-                owner = by_token.get(event.token.removesuffix("/check"))
-                if owner is not None:
-                    owner.ended(event)
+        ends = [event for event in ports.executor.poll(timeout) if isinstance(event, AttemptDone)]
+        self._fill_vacated(ends, by_token)
+        for event in ends:
+            owner = by_token.get(event.token.removesuffix("/check"))
+            if owner is not None:
+                owner.ended(event)
         for publication, result in ports.committer.take():
             run = cast("Run", publication.owner)  # runs are the only owners
             if isinstance(result, FileError):
@@ -342,6 +344,20 @@ class Runner:
         for run, _ in self._active:
             run.timers(now)
         ports.observer.tick()
+
+    def _fill_vacated(self, ends: Sequence[AttemptDone], by_token: Mapping[str, Run]) -> None:
+        """Start what is ready in the slots of attempts that ended, before their results are looked at: no slot waits for us.
+
+        Not where the end of one decides whether another may start, nor where check commands of the ended step come first.
+        """
+        if self._stopped or self._options.fail_fast or self._options.max_failures is not None:
+            return
+        self._vacated = sum(
+            event.token in by_token and not by_token[event.token].checks_follow(event.token) for event in ends
+        )
+        if self._vacated:
+            self._start()
+            self._vacated = 0
 
     def _abandon(self) -> None:
         """Something stops mlorch itself: end what runs; the journal says what was begun, and the next call recovers it."""

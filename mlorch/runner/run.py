@@ -445,6 +445,10 @@ class Run:
         except FileError as error:
             self.ports.observer.note(f"{error.message}; it is not needed any more: remove it by hand")
 
+    def checks_follow(self, token: str) -> bool:
+        """Whether check commands of an attempt that runs come after its command."""
+        return any(check.run for check in self.running[token].step.checks)
+
     def timers(self, now: float) -> None:
         """Make ready what waited for its next attempt; end the run that took too long."""
         if self.deadline is not None and now >= self.deadline and not self.stopped:
