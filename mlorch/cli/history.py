@@ -273,7 +273,7 @@ def _follow(session: Session, run: RunRecord, step: str, failed: bool, printer: 
             printer.print(name, item)
         if over:
             return
-        time.sleep(_FOLLOW_S)
+        time.sleep(_FOLLOW_S)  # the writer of a log tells nobody: a follower has to look again
 
 
 @command(app, "cancel", "mlorch cancel flights_features@latest")

@@ -90,7 +90,7 @@ def _watch(terminal: Terminal, names: tuple[str, ...], partitions: int) -> None:
         while True:
             live.update(_table(terminal, terminal.session().status(names), partitions), refresh=True)
             try:
-                time.sleep(_WATCH_S)
+                time.sleep(_WATCH_S)  # how often the table is drawn anew
             except KeyboardInterrupt:
                 return
 

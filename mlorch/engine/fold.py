@@ -238,11 +238,10 @@ def counted(events: Sequence[ev.Event]) -> int:
     """`PartitionState.events` after these, without folding them: two readings with the same count saw the same journal."""
     total = len(events)
     for event in events:
-        kind = type(event)
-        if kind is ev.JournalRepaired:
-            total += event.lines  # type: ignore[union-attr]
-        elif kind is ev.JournalCompacted:
-            total += event.events - 1  # type: ignore[union-attr]
-        elif kind is ev.CheckpointKept:
+        if isinstance(event, ev.JournalRepaired):
+            total += event.lines
+        elif isinstance(event, ev.JournalCompacted):
+            total += event.events - 1
+        elif isinstance(event, ev.CheckpointKept):
             total -= 1
     return total

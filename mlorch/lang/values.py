@@ -84,7 +84,7 @@ def plain_data(value: object) -> object:
         return {str(key): plain_data(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain_data(item) for item in value]
-    return value.isoformat() if is_time(value) else value  # type: ignore[attr-defined]
+    return value.isoformat() if is_time(value) else value  # type: ignore[attr-defined]  # is_time saw to it without importing datetime
 
 
 def to_text(value: object, shown: str = "the value") -> str:
@@ -120,5 +120,5 @@ def to_text(value: object, shown: str = "the value") -> str:
         except (ValueError, TypeError, RecursionError):
             raise ExpressionError(f"{shown} cannot be written as JSON") from None
     if is_time(value):
-        return str(value.isoformat())  # type: ignore[attr-defined]
+        return str(value.isoformat())  # type: ignore[attr-defined]  # the same
     raise ExpressionError(f"{shown} cannot be written as text")

@@ -53,7 +53,7 @@ class Crontab:
                 except BlockingIOError:
                     if time.monotonic() > until:
                         raise BusyError("another mlorch is changing a crontab", "try again in a moment") from None
-                    time.sleep(0.05)
+                    time.sleep(0.05)  # flock has no time limit of its own
             yield
         finally:
             os.close(descriptor)
