@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def child() -> Iterator[int]:
-    # Blocks SIGTERM, so that only KILL ends it; nobody waits for it but this fixture.
-    pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}, setsigmask=[signal.SIGTERM])
+    # Blocks SIGTERM, so that only KILL ends it; nobody waits for it but this fixture. A session of its own, since that of the
+    # tests may have its leader outside our process namespace (CI in a container), and reads as 0 then.
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}, setsid=True, setsigmask=[signal.SIGTERM])
     yield pid
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -26,7 +27,7 @@ def child() -> Iterator[int]:
 
 def test_what_the_session_of_an_attempt_holds_is_its_own(child: int) -> None:
     attempt, leftovers = Attempt("a", ""), Leftovers()
-    attempt.pid = os.getsid(0)
+    attempt.pid = os.getsid(child)
     leftovers.census([], [attempt])
     assert child in leftovers.of(attempt)
     leftovers.gone(child)
@@ -35,14 +36,14 @@ def test_what_the_session_of_an_attempt_holds_is_its_own(child: int) -> None:
 
 def test_what_we_started_is_no_leftover(child: int) -> None:
     attempt, leftovers = Attempt("a", ""), Leftovers()
-    attempt.pid = os.getsid(0)
+    attempt.pid = os.getsid(child)
     leftovers.census([child], [attempt])
     assert child not in leftovers.of(attempt)
 
 
 def test_what_does_not_end_counts_no_longer(child: int) -> None:
     attempt, leftovers = Attempt("a", ""), Leftovers()
-    attempt.pid = os.getsid(0)
+    attempt.pid = os.getsid(child)
     leftovers.census([], [attempt])
     leftovers.give_up(attempt)
     assert not leftovers
