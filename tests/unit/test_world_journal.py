@@ -15,6 +15,7 @@ from mlorch.world.journal import FileJournal, Scan, encode_line
 from mlorch.world.layout import RESERVE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 AT = "2026-01-05T12:00:00.000Z"
@@ -247,6 +248,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         journal.open()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell begins without it
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_handler_that_raises_leaves_whole_lines(tmp_path: Path) -> None:
     class Interrupted(FileJournal):
         def _write(self, data: bytes) -> int:
