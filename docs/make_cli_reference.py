@@ -35,7 +35,7 @@ CODES = """\
 | 3 | a spec, project file, parameter, secret or engine setting is wrong; nothing ran |
 | 4 | done but incomplete: tolerated failures, or warnings under `--strict` |
 | 5 | not ready: inputs or upstream partitions are missing, or the window is still open |
-| 6 | busy: the partition is held by another run (`--if-busy fail`, or the wait ran out) |
+| 6 | busy: the partition or a pool is held by another run (`--if-busy fail`, or the wait ran out) |
 | 8 | `--exit-code` of `plan`, `cron check`, `github check`: something would change |
 | 9 | the state cannot be read or written |
 | 10 | a bug of mlorch: the traceback is in a file, and its path is printed |

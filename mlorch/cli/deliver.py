@@ -53,6 +53,10 @@ class LateLive:
         """Pass it on."""
         self._ready.step_changed(run, step)
 
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        """Pass it on."""
+        self._ready.step_waits(run, step, pool, holders)
+
     def run_ended(self, run: RunRecord) -> None:
         """Pass it on."""
         self._ready.run_ended(run)

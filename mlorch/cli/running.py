@@ -101,7 +101,9 @@ def run(
     if_busy: Annotated[
         str,
         typer.Option(
-            "--if-busy", metavar="wait|skip|fail", help="When another run holds the partition: wait, exit 0, or exit 6."
+            "--if-busy",
+            metavar="wait|skip|fail",
+            help="When another run holds the partition or a pool: wait, exit 0, or exit 6.",
         ),
     ] = "wait",
     wait_timeout: Annotated[

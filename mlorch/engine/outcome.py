@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.model.errors import ExitCode
-from mlorch.model.states import RunState, StepState
+from mlorch.model.states import Reason, RunState, StepState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from mlorch.model.history import StepRecord
 
 _CODES = {
     RunState.SUCCEEDED: ExitCode.OK,
@@ -39,6 +41,21 @@ def run_state(states: Iterable[StepState]) -> RunState:
     if StepState.WARNING in seen:
         return RunState.INCOMPLETE
     return RunState.SUCCEEDED
+
+
+def only_busy(steps: Iterable[StepRecord], needs: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether nothing but held pools made steps of a run not ready: they wait for slots, or need one that does.
+
+    `steps` in the order in which they ended: what waits for another stands behind it.
+    """
+    busy: set[str] = set()
+    for step in steps:
+        if step.state is not StepState.NOT_READY:
+            continue
+        if step.reason != Reason.BUSY and busy.isdisjoint(needs[step.id]):
+            return False
+        busy.add(step.id)
+    return bool(busy)
 
 
 def exit_code_of(state: RunState) -> int:

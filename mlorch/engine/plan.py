@@ -99,6 +99,7 @@ def _step_plan(context: Context, step: Step, considered: Considered, durations: 
         tuple(output.name for output in outputs if output.write is Write.IN_PLACE),
         durations.get(step.id),
         assessment.differs if assessment is not None else (),
+        step.pool,
     )
 
 

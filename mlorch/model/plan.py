@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from mlorch.model.spec import Wanted
     from mlorch.model.states import Action, Reason, Verdict
 
 
@@ -33,6 +34,7 @@ class StepPlan(NamedTuple):
     in_place: tuple[str, ...] = ()
     expected_s: float | None = None
     differs: tuple[Difference, ...] = ()
+    pool: Wanted = ()
 
 
 class Plan(NamedTuple):

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mlorch.model.events import Event
     from mlorch.model.history import PartitionState, RunRecord, StepRecord
     from mlorch.model.manifest import Artifact
-    from mlorch.model.spec import Pipeline, ValueDimension
+    from mlorch.model.pools import Shortage
+    from mlorch.model.spec import Pipeline, ValueDimension, Wanted
 
 
 class Clock(Protocol):
@@ -177,6 +178,35 @@ class Lock(Protocol):
         ...
 
 
+class Slots(Protocol):
+    """Slots of pools that are held."""
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What is lent to the processes that need them."""
+        ...
+
+    def release(self) -> None:
+        """Give them back; may be called twice. They are free once no process that they were lent to lives either."""
+        ...
+
+
+class Pools(Protocol):
+    """Slots that all runs of the machine share."""
+
+    @property
+    def changes(self) -> int:
+        """Grows each time that slots of this command are given back."""
+        ...
+
+    def take(self, wanted: Wanted, run_id: str, note: str) -> Slots | Shortage:
+        """All the slots that are wanted, or what there are too few of; waits for nobody. Raises `StateError`.
+
+        `note` says who takes them, for the messages of others.
+        """
+        ...
+
+
 class Observer(Protocol):
     """Watches runs while they happen: a live table, plain lines, GitHub groups. Must not raise for a closed output."""
 
@@ -186,6 +216,10 @@ class Observer(Protocol):
 
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         """A step started, ended, or waits for another attempt."""
+        ...
+
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        """A step that is ready waits for slots of a pool. `holders`: who has them, "" when it is steps of this command."""
         ...
 
     def run_ended(self, run: RunRecord) -> None:

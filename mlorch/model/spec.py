@@ -17,6 +17,8 @@ JsonScalar: TypeAlias = str | int | float | bool | None
 JsonValue: TypeAlias = "JsonScalar | list[JsonValue] | dict[str, JsonValue]"
 Template: TypeAlias = str
 """Text that may hold `${{ … }}`."""
+Wanted: TypeAlias = tuple[tuple[str, int], ...]
+"""Slots that a step takes: (pool, how many), sorted by pool."""
 
 
 class Kind(StrEnum):
@@ -275,6 +277,7 @@ class Step(NamedTuple):
     allow_failure: bool | tuple[int, ...] = False
     side_effects: SideEffects = SideEffects.NONE
     log_limit: int = 64 * 1024 * 1024
+    pool: Wanted = ()
     env: tuple[tuple[str, Template], ...] = ()
     secrets: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
@@ -332,6 +335,7 @@ class Project(NamedTuple):
     params: tuple[tuple[str, JsonValue], ...] = ()
     secrets: tuple[Secret, ...] = ()
     roots: tuple[tuple[str, str], ...] = ()
+    pools: tuple[tuple[str, int], ...] = ()
     retain_runs: int = 200
     retain_days: int = 90
     allow_network_state: bool = False

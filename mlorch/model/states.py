@@ -80,6 +80,7 @@ class Reason(StrEnum):
     UPSTREAM_FAILED = "upstream_failed"
     INPUT_MISSING = "input_missing"
     NOT_SELECTED = "not_selected"
+    BUSY = "busy"
     CANCELLED = "cancelled"
     UNSAFE = "unsafe"
 

@@ -284,6 +284,8 @@ class Runner:
             job.facts(),
             self._options.fail_fast,
             self._options.rerun_unsafe,
+            self._options.wait_timeout if self._options.if_busy is IfBusy.WAIT else 0.0,
+            self._options.if_busy is IfBusy.SKIP,
             adoptable,
         )
         run.start()

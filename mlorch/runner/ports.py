@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from mlorch.model.ports import Clock, Executor, Observer, Orphans, RunFolders
+    from mlorch.model.ports import Clock, Executor, Observer, Orphans, Pools, RunFolders
     from mlorch.runner.commit import Committer
 
 ORPHAN_GRACE = 5.0
@@ -21,3 +21,4 @@ class Ports(NamedTuple):
     observer: Observer
     committer: Committer
     orphans: Orphans
+    pools: Pools

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlorch.engine.consider import Considered, consider
 from mlorch.engine.fingerprint import fingerprint
 from mlorch.engine.graph import priorities
-from mlorch.engine.outcome import exit_code_of, run_state
+from mlorch.engine.outcome import exit_code_of, only_busy, run_state
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
 from mlorch.engine.retry import SKIP_ME, allowed, delay, exit_code_of_attempt, in_words, retried, state_of
@@ -36,6 +36,7 @@ from mlorch.runner.attempts import (
 )
 from mlorch.runner.commit import Publication
 from mlorch.runner.recorder import Recorder
+from mlorch.runner.slots import SlotQueue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,9 +73,12 @@ class Run:
     facts: RunFacts
     fail_fast: bool = False
     rerun_unsafe: bool = False
+    patience: float | None = None
+    skip_busy: bool = False
     adoptable: dict[str, Adoptable] = field(default_factory=dict)
     queue: ReadyQueue = field(init=False)
     recorder: Recorder = field(init=False)
+    slots: SlotQueue = field(init=False)
     running: dict[str, Attempt] = field(default_factory=dict)
     publishing: dict[str, Attempt] = field(default_factory=dict)
     waiting: list[tuple[float, str, int]] = field(default_factory=list)
@@ -94,6 +98,8 @@ class Run:
         ways = priorities(context.graph, durations_of(context.state))
         self.recorder = Recorder(self.run_id, context, self.journal, self.ports, self.secrets)
         self.queue = ReadyQueue(context.graph, context.selected, ways)
+        name = f"{context.pipeline.name} {context.key}".rstrip()
+        self.slots = SlotQueue(self.ports, self.run_id, name, self.facts.pid, self.patience)
         self._stage_folders = {folder_of(place) for old in self.adoptable.values() for place in old.record.staging}
         self._temps = any(output.temp for step in context.pipeline.steps for output in step.outputs)
 
@@ -130,11 +136,16 @@ class Run:
         flush = False
         # An adopted attempt whose checks run takes a slot as well.
         before = len(self.running)
-        while self.queue and not self.stopped and len(self.running) - before + len(requests) < slots:
-            step = self.context.by_id[self.queue.pop()]
+        while not self.stopped and len(self.running) - before + len(requests) < slots:
+            ready = self.slots.pop(self.record) or (self.queue.pop() if self.queue else None)
+            if ready is None:
+                break
+            step = self.context.by_id[ready]
             considered = self._consider(step)
             if considered.action is not Action.RUN:
                 self._without_attempt(step, considered, reused, events)
+                continue
+            if step.pool and not self._admitted(step):
                 continue
             started = self._attempt(step, considered)
             if started is None:
@@ -157,6 +168,11 @@ class Run:
                 continue
             self.ports.executor.submit(request)
         return len(requests)
+
+    def _admitted(self, step: Step) -> bool:
+        """Whether it has the slots of pools that it wants; one whose result is adopted runs nothing but its checks."""
+        adopted = step.id in self.adoptable and not any(check.run for check in step.checks)
+        return adopted or self.slots.admit(self.record, step)
 
     def _consider(self, step: Step) -> Considered:
         try:
@@ -201,6 +217,7 @@ class Run:
         self._end(step, state)
 
     def _end(self, step: Step, state: StepState) -> None:
+        self.slots.release(step.id)
         self.context.settle(step.id, state)
         self.queue.ended(step.id)
         if self.fail_fast and (state.bad or state is StepState.BLOCKED):
@@ -219,7 +236,8 @@ class Run:
         if self._adopt(step, attempt):
             return None
         try:
-            request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, self.lends)
+            lends = (*self.lends, *self.slots.lent(step.id))
+            request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, lends)
         except (ExpressionError, CommandError, SpecError, FileError, NotKnownYet) as error:
             detail = f"the state of {error} is not known here" if isinstance(error, NotKnownYet) else error.message
             self.recorder.append(
@@ -309,17 +327,23 @@ class Run:
         if self.stopped in ("cancel", "timeout"):
             raise AttemptError("cancelled", "cancelled before its checks ran")
         try:
+            lends = (*self.lends, *self.slots.lent(attempt.step.id))
             request, _ = request_of(
-                self.context, attempt, self.ports.folders, self.secrets, self.lends, check=attempt.checks_left[0]
+                self.context, attempt, self.ports.folders, self.secrets, lends, check=attempt.checks_left[0]
             )
         except (ExpressionError, CommandError, SpecError) as error:
             raise AttemptError("check", error.message) from error
         self.ports.executor.submit(request)
         return True
 
+    def _over(self, attempt: Attempt) -> None:
+        """No process of the attempt lives any more."""
+        del self.running[attempt.token]
+        self.slots.release(attempt.step.id)
+
     def _skipped(self, attempt: Attempt) -> None:
         """It asked to be skipped: it would ask again while nothing changes, so that counts as its result."""
-        del self.running[attempt.token]
+        self._over(attempt)
         assert attempt.done is not None  # noqa: S101 - `ended` set it
         detail = in_words(attempt.done, attempt.step) + self._undone(attempt) + self._scrubbed(attempt)
         success = success_of(attempt, attempt.done, self.recorder.now())._replace(
@@ -329,7 +353,7 @@ class Run:
         self.ports.committer.submit(Publication(self, self.journal, (), (), success))
 
     def _publish(self, attempt: Attempt) -> None:
-        del self.running[attempt.token]
+        self._over(attempt)
         done = attempt.done
         assert done is not None  # noqa: S101 - `ended` set it
         moves = []
@@ -367,7 +391,7 @@ class Run:
     def _failed(self, attempt: Attempt, done: AttemptDone, state: StepState, cause: str, detail: str) -> None:
         """An attempt ended without its result: undo, record, and let another one follow or not."""
         step = attempt.step
-        del self.running[attempt.token]
+        self._over(attempt)
         detail += self._undone(attempt) + self._scrubbed(attempt)
         if self.stopped == "timeout" and state is StepState.CANCELLED:
             detail = "cancelled: the run timed out"
@@ -453,6 +477,11 @@ class Run:
         """Make ready what waited for its next attempt; end the run that took too long."""
         if self.deadline is not None and now >= self.deadline and not self.stopped:
             self.stop("timeout")
+        events: list[ev.Event] = []
+        for step, detail in self.slots.given_up(now):
+            busy = Considered(Action.SKIP, Reason.BUSY, detail, StepState.NOT_READY)
+            self._without_attempt(self.context.by_id[step], busy, [], events)
+        self.recorder.append(*events)
         if not self.waiting:
             return
         for item in [item for item in self.waiting if item[0] <= now]:
@@ -492,8 +521,11 @@ class Run:
         for _, step_id, _ in self.waiting:
             self.queue.push(step_id)
         self.waiting.clear()
+        for step_id in self.slots.drain():
+            self.queue.push(step_id)
         while ready := self.queue.drain():
             for step_id in ready:
+                self.slots.release(step_id)
                 self.context.settle(step_id, StepState.CANCELLED)
                 self.queue.ended(step_id)
                 events.append(
@@ -520,6 +552,8 @@ class Run:
         self.context.files.flush_folders(sorted(self._stage_folders))
         state = run_state(step.state for step in self.record.steps.values())
         code = exit_code_of(state)
+        if state is RunState.NOT_READY and only_busy(self.record.steps.values(), self.context.graph.needs):
+            state, code = (RunState.SKIPPED, int(ExitCode.OK)) if self.skip_busy else (state, int(ExitCode.BUSY))
         if self.stopped == "timeout" and state is not RunState.SUCCEEDED:
             state, code = RunState.TIMED_OUT, int(ExitCode.TIMED_OUT)
         elif self.stopped == "cancel" and state is not RunState.SUCCEEDED:
@@ -535,7 +569,8 @@ class Run:
             return ""
         steps = self.record.steps.values()
         bad = (step for step in steps if step.state.bad)
-        waits = (step for step in steps if step.state is StepState.NOT_READY)
+        waits = [step for step in steps if step.state is StepState.NOT_READY]
+        waits.sort(key=lambda step: step.reason != Reason.BUSY)
         for step in (*bad, *waits):
             return f"{step.id}: {step.detail}" if step.detail else step.id
         return {"timeout": "the run timed out", "cancel": "cancelled"}.get(self.stopped, "")

@@ -74,12 +74,12 @@ class Agendas:
     @contextmanager
     def open(self, pipeline: str) -> Iterator[Book]:
         """The agenda under its lock; what was noted is written when the block ends well. Raises `StateError`, `BusyError`."""
-        from mlorch.world.locks import PartitionLock
+        from mlorch.world.locks import LockFile
 
         layout = self._layout
         layout.create(allow_network=self._allow_network)
         layout.create_partition(FOLDER, pipeline)
-        lock = PartitionLock(layout.lock(FOLDER, pipeline))
+        lock = LockFile(layout.lock(FOLDER, pipeline))
         at = iso_utc(self._clock.wall())
         if not lock.acquire(wait=_PATIENCE_S, note=f"schedule of {pipeline} (pid {os.getpid()}) since {at}"):
             raise BusyError(f"the schedule of {pipeline} is held by {lock.holder()}", "try again")

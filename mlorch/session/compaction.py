@@ -14,7 +14,7 @@ from mlorch.model.events import record
 from mlorch.model.findings import Collected
 from mlorch.model.times import iso_utc, parse_iso
 from mlorch.world.journal import encode_line
-from mlorch.world.locks import PartitionLock
+from mlorch.world.locks import LockFile
 from mlorch.world.scan import Damage, Survey, believed, renumbered, rewrite
 from mlorch.world.trouble import state_error
 
@@ -80,7 +80,7 @@ class Collector:
         path = self._layout.journal(pipeline, key)
         if self._dry_run or _outcome(pipeline, key, path, spans, old) is None:
             return _outcome(pipeline, key, path, spans, old)
-        lock = PartitionLock(self._layout.lock(pipeline, key))
+        lock = LockFile(self._layout.lock(pipeline, key))
         note = f"mlorch gc (pid {os.getpid()}) since {iso_utc(self._clock.wall())}"
         if not lock.acquire(wait=0, note=note):
             return Collected(pipeline, key, (), 0, 0, 0, f"busy: held by {lock.holder()}")

@@ -79,6 +79,7 @@ class StateDoctor:
             self._journals.findings,
             self._strangers,
             self._locks,
+            self._pools,
             self._cut_off,
             self._runs,
             self._staging,
@@ -178,10 +179,22 @@ class StateDoctor:
                 elif (status.st_dev, status.st_ino) in held:
                     count += 1
                     if count <= _SHOWN:
-                        holder = locks.PartitionLock(path).holder() or "somebody"
+                        holder = locks.LockFile(path).holder() or "somebody"
                         yield _ok(f"{pipeline} {key}".rstrip() + f" is held by {holder}")
         if count > _SHOWN:
             yield _ok(f"{count - _SHOWN} more partitions are held")
+
+    def _pools(self) -> Iterator[Finding]:
+        held = locks.held_inodes()
+        for pool in sorted(os.listdir(self._layout.pools)) if os.path.isdir(self._layout.pools) else ():
+            folder = f"{self._layout.pools}/{pool}"
+            for slot in sorted(filter(str.isdecimal, os.listdir(folder)), key=int) if os.path.isdir(folder) else ():
+                path = f"{folder}/{slot}"
+                status = os.lstat(path)
+                if not stat.S_ISREG(status.st_mode):
+                    yield _problem(f"the slot {path} is not a file", f"move it away: mv {path} {path}.odd", path)
+                elif (status.st_dev, status.st_ino) in held:
+                    yield _ok(f"a slot of the pool {pool} is held by {locks.LockFile(path).holder() or 'somebody'}")
 
     def _cut_off(self) -> Iterator[Finding]:
         orphans = LocalOrphans(self._layout.records)

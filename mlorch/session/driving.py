@@ -68,14 +68,16 @@ def drive(
     from mlorch.runner.loop import IfBusy, Options, Runner
     from mlorch.runner.ports import Ports
     from mlorch.session.jobs import Folders
-    from mlorch.session.late import LateExecutor, LateOrphans
+    from mlorch.session.late import LateExecutor, LateOrphans, LatePools
     from mlorch.world.machine import cpus
 
     hidden = jobs.hidden(workspace.loaded())
     executor = LateExecutor({name: value for name, value in os.environ.items() if name not in hidden})
     committer = Committer(workspace.files, executor.wake)
     folders = Folders(workspace)
-    ports = Ports(executor, folders, workspace.clock, observer, committer, LateOrphans(folders.record))
+    ports = Ports(
+        executor, folders, workspace.clock, observer, committer, LateOrphans(folders.record), LatePools(workspace)
+    )
     runner = Runner(
         ports,
         Options(

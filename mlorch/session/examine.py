@@ -14,7 +14,7 @@ from mlorch.model import events as ev
 from mlorch.model.errors import StateError
 from mlorch.model.findings import Area, Finding, Level
 from mlorch.world.journal import encode_line
-from mlorch.world.locks import PartitionLock
+from mlorch.world.locks import LockFile
 from mlorch.world.scan import Damage, Good, Survey, believed, cut, keep_torn, renumbered, rewrite
 from mlorch.world.trouble import state_error
 
@@ -146,7 +146,7 @@ class JournalDoctor:
 
     @contextlib.contextmanager
     def _held(self, pipeline: str, key: str) -> Iterator[None]:
-        lock = PartitionLock(self._layout.lock(pipeline, key))
+        lock = LockFile(self._layout.lock(pipeline, key))
         if not lock.acquire(wait=0, note=f"mlorch doctor --repair (pid {os.getpid()}) since {self._now()}"):
             shown = f"{pipeline} {key}".rstrip()
             raise StateError(

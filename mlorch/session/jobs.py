@@ -17,7 +17,7 @@ from mlorch.runner.loop import Job
 from mlorch.session.selection import is_closed, parameters, step_ids
 from mlorch.world import git, secrets
 from mlorch.world.journal import FileJournal
-from mlorch.world.locks import PartitionLock
+from mlorch.world.locks import LockFile
 from mlorch.world.machine import boot_id, host, start_ticks
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ class _LazyLock:
         self._workspace = workspace
         self._pipeline = pipeline
         self._partition = partition
-        self._lock = PartitionLock(workspace.layout.lock(pipeline, partition))
+        self._lock = LockFile(workspace.layout.lock(pipeline, partition))
         self._made = False
 
     def acquire(self, *, wait: float | None, note: str) -> bool:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from mlorch.executors.orphans import LocalOrphans
     from mlorch.model.attempt import AttemptRequest, ExecutorEvent, Orphan
     from mlorch.model.history import RunRecord
+    from mlorch.model.pools import Shortage
+    from mlorch.model.spec import Wanted
+    from mlorch.session.workspace import Workspace
+    from mlorch.world.pools import FilePools, FileSlots
 
 
 class LateExecutor:
@@ -75,3 +79,24 @@ class LateOrphans:
     def end(self, run: RunRecord, grace: float, *, watched_too: bool = False) -> None:
         """As `Orphans.end`."""
         self._orphans().end(run, grace, watched_too=watched_too)
+
+
+class LatePools:
+    """The `Pools` port for this machine: the pools of a project, shared by all that use its state folder."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._made: FilePools | None = None
+
+    @property
+    def changes(self) -> int:
+        """As `Pools.changes`."""
+        return self._made.changes if self._made is not None else 0
+
+    def take(self, wanted: Wanted, run_id: str, note: str) -> FileSlots | Shortage:
+        """As `Pools.take`."""
+        if self._made is None:
+            from mlorch.world.pools import FilePools
+
+            self._made = FilePools(self._workspace.layout.pools, dict(self._workspace.project.pools))
+        return self._made.take(wanted, run_id, note)

@@ -262,6 +262,10 @@ class _Watcher:
         """Pass it on."""
         self._inner.step_changed(run, step)
 
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        """Pass it on."""
+        self._inner.step_waits(run, step, pool, holders)
+
     def run_ended(self, run: RunRecord) -> None:
         """Note it, pass it on."""
         self._ended(run)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlorch.model.diagnostics import Place
+    from mlorch.model.spec import Wanted
 
 Data = dict[str, Any]
 LOG_LIMIT = 64 * 1024 * 1024
@@ -130,6 +131,7 @@ def project(data: Data, file: str, digest: str) -> Project:
         params=tuple(_items(data.get("params"))),
         secrets=secrets(data.get("secrets") or {}),
         roots=tuple((name, path.rstrip("/") or "/") for name, path in _items(data.get("roots"))),
+        pools=tuple(_items(data.get("pools"))),
         retain_runs=retention.get("runs", standard.retain_runs),
         retain_days=retention.get("days", standard.retain_days),
         allow_network_state=data.get("allow_network_state", False),
@@ -163,6 +165,7 @@ def step(name: str, data: Data, place: Place | None) -> Step:
         allow_failure=_failures(get("allow_failure", False)),
         side_effects=SideEffects(get("side_effects", "none")),
         log_limit=size(data["log_limit"]) if "log_limit" in data else LOG_LIMIT,
+        pool=wanted(data["pool"]) if "pool" in data else (),
         env=_env(data) if "env" in data else (),
         secrets=tuple(get("secrets", ())),
         params=tuple(get("params", ())),
@@ -346,6 +349,11 @@ def size(value: str) -> int:
         return parse_size(value)
     except ValueError:
         return LOG_LIMIT
+
+
+def wanted(value: Any) -> Wanted:
+    """The slots that a step takes: one of a pool that is named, or as many as a mapping says."""
+    return ((value, 1),) if isinstance(value, str) else tuple(sorted(_items(value)))
 
 
 def _failures(value: Any) -> bool | tuple[int, ...]:

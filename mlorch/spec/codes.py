@@ -80,6 +80,8 @@ _ALL = (
     Code("E302", "Steps that wait for each other", "Order follows from `needs`, from `${{ steps.x… }}` and from an input that another step writes; in a circle nobody can begin."),
     Code("E304", "An unknown parameter", "A step lists only parameters that the pipeline or the project declares."),
     Code("E305", "An unknown secret", "A step lists only secrets that the pipeline or the project declares.", "secrets: [DB_PW]", "secrets: [DB_PASSWORD]"),
+    Code("E306", "An unknown pool", "mlorch.yaml says under `pools` which pools there are, and how many slots each has.", "pool: gpus", "pool: gpu"),
+    Code("E307", "More slots than there are", "A step that wants more slots of a pool than it has would wait for ever; and one step can hold 100 in all.", "pool: {gpu: 4}", "pool: {gpu: 1}"),
     Code("E401", "Two writers of one path", "Every output has a place of its own: not that of another step, pipeline or partition, and not inside another output."),
     Code("E402", "An empty path", "The path names the project itself, or nothing.", "outputs: {all: ./}", "outputs: {all: data/all/}"),
     Code(

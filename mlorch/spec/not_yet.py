@@ -19,7 +19,6 @@ STEP: dict[str, str] = {
     "foreach": "write one step for each item, or partition the pipeline",
     "map": "leave it out together with `matrix` and `foreach`",
     "resources": "limit how many steps run at once by `-j`",
-    "pool": "limit how many steps run at once by `-j`",
     "heartbeat": "use `timeout`",
 }
 """Keys of a step (and of `defaults`)."""
@@ -36,7 +35,6 @@ TRIGGER: dict[str, str] = {
 """Keys of an item of `triggers`."""
 
 PROJECT: dict[str, str] = {
-    "pools": "limit how many steps run at once by `-j`",
     "alerts": "act on mlorch's exit code meanwhile",
     "executor": "steps run on this machine",
     "profiles": "set variables or `--param` on the command line",

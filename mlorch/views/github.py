@@ -100,6 +100,7 @@ class GithubObserver(QuietObserver):
         self._tail = tail
         self._token = token
         self._place = place
+        self._told: set[tuple[str, str]] = set()
 
     def planned(self, rows: Sequence[BackfillRow]) -> bool:
         """Say how many partitions there are; then start."""
@@ -132,6 +133,13 @@ class GithubObserver(QuietObserver):
             self._say(
                 annotation("error", f"{found.title}: {found.what}", self._place(run.pipeline, step.id), found.title)
             )
+
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        """A notice, if it is not only steps of this command that it waits for."""
+        if holders and (run.run_id, step) not in self._told:
+            self._told.add((run.run_id, step))
+            name = f"{name_of(run.pipeline, run.partition)} {step}"
+            self._say(annotation("notice", f"{name} waits for a slot of the pool {pool}: held by {holders}"))
 
     def _group(self, title: str, log: str) -> None:
         self._say(f"::group::{data(tame(title))}")

@@ -37,6 +37,9 @@ class QuietObserver:
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         """Nothing to say."""
 
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        """Nothing to say."""
+
     def run_ended(self, run: RunRecord) -> None:
         """Nothing to say."""
 
@@ -62,6 +65,7 @@ class LineObserver(QuietObserver):
         self._open = 0
         self._mixed = False
         self._waiting: dict[tuple[str, str], int] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def planned(self, rows: Sequence[BackfillRow]) -> bool:
         """Say which partitions will run, and why; then start."""
@@ -99,6 +103,13 @@ class LineObserver(QuietObserver):
         self._say(
             f"{prefix}{step.id}  attempt {last.number} failed  {one_line(last.detail)}  tried again at {last.retry_at}"
         )
+
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        """Once a step, if it is not only steps of this command that it waits for."""
+        if holders and (run.run_id, step) not in self._told:
+            self._told.add((run.run_id, step))
+            prefix = f"{name_of(run.pipeline, run.partition)} " if self._several or self._mixed else ""
+            self._say(f"{prefix}{one_line(step)}  waiting  for a slot of the pool {pool}: held by {one_line(holders)}")
 
     def run_ended(self, run: RunRecord) -> None:
         """A line that adds up; of a single run the summary that follows says it."""

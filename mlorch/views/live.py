@@ -68,11 +68,13 @@ class _Watched:
     counts: Counter[str] = field(default_factory=Counter)
     since: dict[str, float] = field(default_factory=dict)
     bad: list[str] = field(default_factory=list)
+    waits: dict[str, str] = field(default_factory=dict)
 
     def change(self, step: StepRecord, now: float) -> None:
         """Take in the new state of a step, at a cost that does not depend on the number of steps."""
         state = step.state.value
         before = self.states.get(step.id)
+        self.waits.pop(step.id, None)
         if before is not None:
             self.counts[before] -= 1
         self.states[step.id] = state
@@ -132,6 +134,13 @@ class LiveObserver:
         if watched is not None:
             watched.change(step, self._monotonic())
         self._draw()
+
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        """Show what a step waits for, and who has it."""
+        watched = self._watched.get(run.run_id)
+        if watched is not None:
+            held = f": held by {one_line(holders)}" if holders else ""
+            watched.waits[step] = f"waits for a slot of the pool {pool}{held}"
 
     def run_ended(self, run: RunRecord) -> None:
         """Stop watching a run; in a backfill one that did not succeed stays above the view."""
@@ -209,7 +218,7 @@ class LiveObserver:
             shown = list(one.order)
         else:
             bad = one.bad[-(room // 3) :] if one.bad else []
-            shown = [*bad, *list(one.since)[: room - len(bad)]]
+            shown = [*bad, *[*one.since, *one.waits][: room - len(bad)]]
         grid = self._grid()
         for step in shown:
             grid.add_row(*self._cells(one, step, now, visible(step)))
@@ -219,7 +228,7 @@ class LiveObserver:
         grid = self._grid()
         left = room
         for one in watched:
-            for step in list(one.since)[: max(left, 0)]:
+            for step in [*one.since, *one.waits][: max(left, 0)]:
                 grid.add_row(
                     *self._cells(one, step, now, f"{name_of(one.run.pipeline, one.run.partition)}  {visible(step)}")
                 )
@@ -275,7 +284,9 @@ class LiveObserver:
         took = duration(last.duration_s) if last is not None and last.duration_s else ""
         style = DIM if state in ("pending", "cached", "skipped") else ""
         told = ""
-        if record is not None and state not in ("pending", "cached", "succeeded"):
+        if step in one.waits:
+            told = one.waits[step]
+        elif record is not None and state not in ("pending", "cached", "succeeded"):
             told = one_line(record.detail)
         elif state == "pending" and last is not None and last.retry_at:
             told = f"attempt {last.number} failed, tried again at {last.retry_at[11:19]}"

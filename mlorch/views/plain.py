@@ -81,6 +81,8 @@ def plan_lines(plan: Row) -> list[str]:
         reason = why(step["reason"], step["detail"] or "")
         if step["in_place"]:
             reason += f" (writes in place: {', '.join(step['in_place'])})"
+        if step["pool"] and step["action"] != "reuse":
+            reason += f" ({pool_text(step['pool'])})"
         cells.append(
             (
                 visible(step["id"]),
@@ -91,6 +93,11 @@ def plan_lines(plan: Row) -> list[str]:
             )
         )
     return [name, *(f"  {line}" for line in columns(cells, right=(3,))), f"  {plan_total(plan)}"]
+
+
+def pool_text(pool: dict[str, int]) -> str:
+    """`pool gpu`, `pool gpu, warehouse: 2`."""
+    return "pool " + ", ".join(name + (f": {slots}" if slots > 1 else "") for name, slots in pool.items())
 
 
 def plan_total(plan: Row) -> str:

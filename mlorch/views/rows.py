@@ -111,6 +111,7 @@ def planned_step_row(step: StepPlan) -> Row:
         "needs": list(step.needs),
         "command": step.command,
         "resources": {},
+        "pool": dict(step.pool),
         "outputs": dict(step.outputs),
         "in_place": list(step.in_place),
         "expected_s": _rounded(step.expected_s),

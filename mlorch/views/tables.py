@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mlorch.views.plain import flat, plan_total
+from mlorch.views.plain import flat, plan_total, pool_text
 from mlorch.views.rows import Row, state_counts
 from mlorch.views.text import (
     GLYPHS,
@@ -154,6 +154,8 @@ def plan_table(plan: Row, width: int) -> RenderableType:
         reason = Text(why(step["reason"], step["detail"] or ""), DIM if reused else "")
         if step["in_place"]:
             reason.append(f"\nwrites in place: {', '.join(step['in_place'])}", "yellow")
+        if step["pool"] and action != "reuse":
+            reason.append(f"\n{pool_text(step['pool'])}", DIM)
         cells: list[RenderableType] = [
             Text(visible(step["id"]), DIM if reused else ""),
             Text(f"{ACTION_GLYPHS[action]} {action}", ACTION_STYLES[action]),

@@ -3,6 +3,7 @@
 .mlorch/                           mode 0700
   version  .gitignore  reserve
   state/PIPELINE/PARTITION/        journal.jsonl  lock  lock.note
+  pools/POOL/                      0  0.note  1  1.note …: one lock for each slot
   runs/RUN_ID/                     run.json  spec.yaml  records.jsonl  STEP.ATTEMPT.log …
   cache/                           may be deleted at any time
 """
@@ -96,6 +97,7 @@ class StateLayout:
         self.root = state_dir.rstrip("/") or "/"
         self.runs = f"{self.root}/runs"
         self.cache = f"{self.root}/cache"
+        self.pools = f"{self.root}/pools"
         self.reserve = f"{self.root}/reserve"
 
     def partition(self, pipeline: str, partition: str) -> str:

@@ -1,4 +1,4 @@
-"""The lock of one partition: held as long as a process that needs it lives.
+"""A lock (of a partition, a slot of a pool): held as long as a process that needs it lives.
 
 It is a native `flock` (filelock's `lock_descriptor`: never its soft locks) on a descriptor that is ours, so that it can be lent:
 children that inherit the descriptor hold the lock with us. Measured (Linux 6, ext4): after `LOCK_UN` in the parent another
@@ -13,23 +13,25 @@ import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from mlorch.model.errors import StateError
 from mlorch.world.trouble import state_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.2
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 def _never() -> bool:
     return False
 
 
-class PartitionLock:
+class LockFile:
     """A lock file that is never deleted. The folder of `path` must be there.
 
     `interrupted` is asked several times a second while waiting: when it says True, `acquire` gives up and returns False.
@@ -42,10 +44,10 @@ class PartitionLock:
         self._interrupted = interrupted
         self._fd = -1
 
-    def acquire(self, *, wait: float | None, note: str) -> bool:
+    def acquire(self, *, wait: float | None, note: str, about: Mapping[str, object] = _NOTHING) -> bool:
         """Take it; wait up to `wait` seconds (None: for ever, 0: not at all). False if somebody else holds it.
 
-        Raises `StateError` if the lock file cannot be opened or the file system has no locks.
+        `about` is kept beside the note, for `noted`; without a note nothing is written. Raises `StateError` if the lock file cannot be opened or the file system has no locks.
         """
         if self._fd >= 0:
             raise RuntimeError(f"{self._path} is already held by this object")
@@ -57,20 +59,25 @@ class PartitionLock:
                 return False
             time.sleep(left)
             pause = min(pause * 2, _LONGEST_PAUSE)
-        self._write_note(note)
+        if note:
+            self._write_note(note, about)
         return True
 
     def holder(self) -> str:
         """The note of whoever holds or last held it; "" if unknown."""
+        note = self.noted().get("note")
+        return note if isinstance(note, str) else ""
+
+    def noted(self) -> dict[str, Any]:
+        """The note of whoever holds or last held it with all that stands beside it; empty if unknown."""
         import json
 
         try:
             with open(self._note, encoding="utf-8") as file:
                 found = json.loads(file.read(65536))
         except (OSError, ValueError):
-            return ""
-        note = found.get("note") if isinstance(found, dict) else None
-        return note if isinstance(note, str) else ""
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def fileno(self) -> int:
         """The descriptor to lend to steps while the lock is held. Raises `ValueError` when it is not."""
@@ -118,12 +125,12 @@ class PartitionLock:
             return False
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
-    def _write_note(self, note: str) -> None:
+    def _write_note(self, note: str, about: Mapping[str, object]) -> None:
         import json
 
         # For a message only: a full disk must not stop whoever holds the lock from finishing what is there.
         with contextlib.suppress(OSError), open(self._note, "w", encoding="utf-8") as file:
-            file.write(json.dumps({"schema": 1, "note": note, "pid": os.getpid()}) + "\n")
+            file.write(json.dumps({"schema": 1, "note": note, "pid": os.getpid(), **about}) + "\n")
 
 
 def held_inodes() -> frozenset[tuple[int, int]]:

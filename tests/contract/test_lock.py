@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from mlorch.testing.locks import LockTable, MemoryLock
-from mlorch.world.locks import PartitionLock
+from mlorch.world.locks import LockFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     table = LockTable()
 
     def file(name: str) -> Lock:
-        return PartitionLock(str(tmp_path / name))
+        return LockFile(str(tmp_path / name))
 
     def memory(name: str) -> Lock:
         return MemoryLock(table, name)

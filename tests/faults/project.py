@@ -27,7 +27,7 @@ PIPELINES = {
     "chain": """\
 name: chain
 steps:
-  a: {run: [STEP, -i, data/in.txt, -t, '12', '${{ outputs.x }}'], inputs: {i: data/in.txt}, outputs: {x: data/chain/a.txt}}
+  a: {pool: one, run: [STEP, -p, -i, data/in.txt, -t, '12', '${{ outputs.x }}'], inputs: {i: data/in.txt}, outputs: {x: data/chain/a.txt}}
   b: {run: [STEP, -i, data/chain/a.txt, -t, '12', '${{ outputs.x }}', '${{ outputs.y }}'], inputs: {i: data/chain/a.txt},
       outputs: {x: data/chain/b.txt, y: data/chain/other/b.txt}}
   c: {run: [STEP, -i, data/chain/b.txt, -i, data/chain/other/b.txt, '${{ outputs.x }}'],
@@ -38,9 +38,9 @@ name: diamond
 steps:
   src: {run: [STEP, -i, data/in.txt, '${{ outputs.x }}', '${{ outputs.t }}'], inputs: {i: data/in.txt},
         outputs: {x: data/diamond/src.txt, t: {path: data/diamond/temp.txt, temp: true}}}
-  left: {run: [STEP, -i, data/diamond/src.txt, -t, '15', '${{ outputs.d }}', '${{ outputs.x }}'],
+  left: {pool: one, run: [STEP, -p, -i, data/diamond/src.txt, -t, '15', '${{ outputs.d }}', '${{ outputs.x }}'],
          inputs: {i: data/diamond/src.txt, t: data/diamond/temp.txt}, outputs: {d: data/diamond/left/, x: data/diamond/left.txt}}
-  right: {run: [STEP, -i, data/diamond/src.txt, -t, '15', '${{ outputs.d }}'],
+  right: {pool: one, run: [STEP, -p, -i, data/diamond/src.txt, -t, '15', '${{ outputs.d }}'],
           inputs: {i: data/diamond/src.txt}, outputs: {d: data/diamond/right/}}
   join: {run: [STEP, -i, data/diamond/left/part0, -i, data/diamond/right/part2, '${{ outputs.x }}'],
          inputs: {l: data/diamond/left/, r: data/diamond/right/}, outputs: {x: data/diamond/join.txt}}
@@ -50,7 +50,7 @@ name: inplace
 steps:
   file: {run: [STEP, -i, data/in.txt, -t, '10', '${{ outputs.x }}'], inputs: {i: data/in.txt},
          outputs: {x: {path: data/inplace/file.txt, write: in_place}}}
-  folder: {run: [STEP, -i, data/inplace/file.txt, -t, '10', '${{ outputs.d }}', '${{ outputs.x }}'], inputs: {i: data/inplace/file.txt},
+  folder: {pool: {one: 1}, run: [STEP, -p, -i, data/inplace/file.txt, -t, '10', '${{ outputs.d }}', '${{ outputs.x }}'], inputs: {i: data/inplace/file.txt},
            outputs: {d: {path: data/inplace/folder/, write: in_place}, x: data/inplace/staged.txt}}
 """,
     "flaky": """\
@@ -58,7 +58,7 @@ name: flaky
 steps:
   twice: {run: [STEP, -i, data/in.txt, -t, '5', -f, '1', '${{ outputs.x }}'], inputs: {i: data/in.txt},
           outputs: {x: data/flaky/twice.txt}, retry: 2}
-  daemon: {run: [STEP, -i, data/flaky/twice.txt, -t, '5', -b, '${{ outputs.x }}'], inputs: {i: data/flaky/twice.txt},
+  daemon: {pool: one, run: [STEP, -p, -i, data/flaky/twice.txt, -t, '5', -b, '${{ outputs.x }}'], inputs: {i: data/flaky/twice.txt},
            outputs: {x: data/flaky/daemon.txt}, grace: 1s}
 """,
     "daily": """\
@@ -66,13 +66,13 @@ name: daily
 partitions:
   day: {every: day, start: 2013-01-01, end: 2013-01-02}
 steps:
-  make: {run: [STEP, -i, data/in.txt, -t, '8', '${{ outputs.x }}'], inputs: {i: data/in.txt},
+  make: {pool: one, run: [STEP, -p, -i, data/in.txt, -t, '8', '${{ outputs.x }}'], inputs: {i: data/in.txt},
          outputs: {x: 'data/daily/${{ partition.key }}.txt'}}
   use: {run: [STEP, -i, 'data/daily/${{ partition.key }}.txt', '${{ outputs.x }}'], inputs: {i: 'data/daily/${{ partition.key }}.txt'},
         outputs: {x: 'data/daily/use-${{ partition.key }}.txt'}}
 """,
 }
-"""Between them: chains, a diamond, several outputs, folders, a temp output, in_place, retries, a daemon, partitions."""
+"""Between them: chains, a diamond, several outputs, folders, a temp output, in_place, retries, a daemon, partitions, a pool."""
 
 FILES = {
     "data/chain/a.txt", "data/chain/b.txt", "data/chain/other/b.txt", "data/chain/c.txt",
@@ -229,7 +229,7 @@ class Project:
         self.pipelines = pipelines
         (self.folder / "pipelines").mkdir(parents=True)
         (self.folder / "data").mkdir()
-        (self.folder / "mlorch.yaml").write_text("mlorch: 1\n", "utf-8")
+        (self.folder / "mlorch.yaml").write_text("mlorch: 1\npools: {one: 1}\n", "utf-8")
         for name in pipelines:
             text = HEAD + PIPELINES[name].replace("STEP", str(step))
             (self.folder / "pipelines" / f"{name}.yaml").write_text(text, "utf-8")
@@ -382,6 +382,10 @@ class Project:
                 tally.note("half", f"{what}: {line.step} of {line.run_id} read an input that was not whole")
             elif line.what == "double":
                 tally.note("repeated", f"{what}: two copies of {line.step} ran at once ({line.run_id})")
+            elif line.what == "crowd":
+                tally.note(
+                    "repeated", f"{what}: {line.step} ran beside another step of a pool with one slot ({line.run_id})"
+                )
         for (step, _), lines in ends.items():
             for line in lines[:-1]:
                 if (line.run_id, step.rsplit("/", 1)[1], line.attempt) in recorded:
@@ -397,7 +401,7 @@ class Project:
         for pid in living:
             tally.note("left", f"{what}: process {pid} lives: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}")
             os.kill(pid, 9)
-        for path in self.folder.glob(".mlorch/state/*/*/lock"):
+        for path in (*self.folder.glob(".mlorch/state/*/*/lock"), *self.folder.glob(".mlorch/pools/*/[0-9]")):
             with open(path, "rb") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

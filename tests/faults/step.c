@@ -1,9 +1,10 @@
 /* A step of the fault campaigns: quick, exact, and it writes what happened into a ledger outside the project.
 
-   step [-i INPUT]… [-t MILLISECONDS] [-f N] [-b] OUTPUT…
+   step [-i INPUT]… [-t MILLISECONDS] [-f N] [-b] [-p] OUTPUT…
    Each output holds the version that the inputs tell. -f: the first N attempts fail. -b: leaves a daemon behind.
    An output that is a folder gets three files. An input that is not whole, or of another version than the first, ends it
-   with 3; a second copy of the same step at the same time ends it with 4. */
+   with 3; a second copy of the same step at the same time ends it with 4. -p: it has the one slot of a pool, so another
+   step with -p at the same time ends it with 6. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -91,15 +92,25 @@ int main(int count, char **words) {
         return 4;
     }
     tell("start");
-    while ((letter = getopt(count, words, "i:t:f:b")) > 0) {
+    int slot = -1;
+    while ((letter = getopt(count, words, "i:t:f:bp")) > 0) {
         if (letter == 'i') whole(optarg);
         if (letter == 't') ms = atol(optarg);
         if (letter == 'f') failing = atol(optarg);
         if (letter == 'b') daemon_too = 1;
+        if (letter == 'p') {
+            snprintf(running, sizeof running, "%s.slot", variable("LEDGER"));
+            slot = open(running, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+            if (flock(slot, LOCK_EX | LOCK_NB)) {
+                tell("crowd");
+                return 6;
+            }
+        }
     }
     if (daemon_too && !fork()) {
         setsid();
         close(guard);
+        if (slot >= 0) close(slot);
         rest(60000);
         _exit(0);
     }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from textwrap import dedent, indent
 
-from mlorch.model.spec import Input, Kind, Output, Owner, Pipeline, Step
+from mlorch.model.spec import Input, Kind, Output, Owner, Pipeline, Project, Step
 from mlorch.spec.load import load_pipeline
+
+POOLS = (("gpu", 1), ("warehouse", 4))
 
 
 def pipeline(steps: str, top: str = "", name: str = "p") -> Pipeline:
     """The pipeline with these steps (YAML below `steps:`) and further keys of the top level. Raises `AssertionError`."""
     text = f"mlorch: 1\nname: {name}\nkind: feature\nowner: a@example.org\n{dedent(top).strip()}\nsteps:\n"
     text += indent(dedent(steps).strip(), "  ") + "\n"
-    loaded = load_pipeline(text.encode(), f"pipelines/{name}.yaml")
+    loaded = load_pipeline(text.encode(), f"pipelines/{name}.yaml", Project(pools=POOLS))
     if loaded.value is None:
         raise AssertionError("\n".join(f"{d.place}: {d.code} {d.message}" for d in loaded.diagnostics))
     return loaded.value

@@ -24,6 +24,7 @@ from mlorch.testing.executor import Outcome, ScriptedExecutor
 from mlorch.testing.journal import Killed, MemoryJournal
 from mlorch.testing.locks import LockTable, MemoryLock
 from mlorch.testing.orphans import ScriptedOrphans
+from mlorch.testing.pools import MemoryPools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mlorch.model.events import Event, StepSucceeded
     from mlorch.model.history import PartitionState, RunRecord, StepRecord
     from mlorch.model.manifest import Artifact
+    from mlorch.model.pools import Holder
     from mlorch.model.spec import Pipeline, ValueDimension
     from mlorch.runner.loop import Outcome as JobOutcome
 
@@ -87,6 +89,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.waits: list[tuple[str, str, str]] = []
         self.changes: list[tuple[str, StepState]] = []
         self.ticks: Callable[[], None] = lambda: None
 
@@ -97,6 +100,10 @@ class Watcher:
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         assert run.steps[step.id] is step
         self.changes.append((step.id, step.state))
+
+    def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
+        assert run.run_id
+        self.waits.append((step, pool, holders))
 
     def run_ended(self, run: RunRecord) -> None:
         assert run.finished_at
@@ -193,6 +200,9 @@ class World:
     locks: LockTable = field(default_factory=LockTable)
     watcher: Watcher = field(default_factory=Watcher)
     orphans: ScriptedOrphans = field(default_factory=ScriptedOrphans)
+    sizes: dict[str, int] = field(default_factory=lambda: {"gpu": 1, "warehouse": 4})
+    held: list[tuple[str, Holder, object]] = field(default_factory=list)
+    pools_of: type[MemoryPools] = MemoryPools
     values: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
@@ -201,6 +211,7 @@ class World:
     folders: MemoryFolders = field(init=False)
     executor: WorldExecutor = field(init=False)
     runner: Runner = field(init=False)
+    pools: MemoryPools = field(init=False)
     _journals: dict[tuple[str, str], MemoryJournal] = field(default_factory=dict)
     _states: dict[tuple[str, str], PartitionState] = field(default_factory=dict)
     _runs: int = 0
@@ -316,7 +327,8 @@ class World:
         self._states.clear()
         self.executor = WorldExecutor(self, self.script)
         committer = InlineCommitter(self.files, self.executor.wake)
-        ports = Ports(self.executor, self.folders, self.clock, self.watcher, committer, self.orphans)
+        self.pools = self.pools_of(self.sizes, self.held)
+        ports = Ports(self.executor, self.folders, self.clock, self.watcher, committer, self.orphans, self.pools)
         self.runner = Runner(ports, options or Options(slots=2), self._new_run, 4711)
         return self.runner.run(jobs)
 
@@ -346,6 +358,7 @@ class World:
         """What a killed process leaves: locks are free once its steps have ended, kills are over."""
         self.executor.desert(end_well=end_well)
         self.locks.holders.clear()
+        self.held.clear()
         self.files.kill_at = None
         for journal in self._journals.values():
             journal.kill_after = None

@@ -250,7 +250,7 @@ def test_another_project_is_another_verdict() -> None:
 
 TABLES = [
     (not_yet.TOP, "alerts", "alerts: [{on: [failure], to: dana}]\n", ""),
-    (not_yet.STEP, "pool", "", "    pool: gpu\n"),
+    (not_yet.STEP, "resources", "", "    resources: {cpus: 1}\n"),
     (not_yet.STEP, "heartbeat", "", "    heartbeat: 5m\n"),
     (not_yet.TRIGGER, "model", "triggers: [{model: {max_age: 7d}}]\n", ""),
 ]

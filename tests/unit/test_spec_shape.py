@@ -165,7 +165,7 @@ def test_did_you_mean(word: str, meant: str) -> None:
         ("retention.runs", "(mlorch.yaml)"),
         ("project", "The project file"),
         ("project.env", "(mlorch.yaml)"),
-        ("steps.pool", "does not work yet"),
+        ("steps.resources", "does not work yet"),
         ("schedule.catchup", "one of none, latest, all"),
         ("partitions.day.every", "cron line"),
     ],

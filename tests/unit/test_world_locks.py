@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 import pytest
 
 from mlorch.model.errors import StateError
-from mlorch.world.locks import PartitionLock
+from mlorch.world.locks import LockFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,14 +42,14 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 def is_free(path: Path) -> bool:
-    lock = PartitionLock(str(path))
+    lock = LockFile(str(path))
     free = lock.acquire(wait=0, note="")
     lock.release()
     return free
 
 
 def test_a_child_that_it_was_lent_to_keeps_it_after_our_release(tmp_path: Path) -> None:
-    lock = PartitionLock(str(tmp_path / "lock"))
+    lock = LockFile(str(tmp_path / "lock"))
     lock.acquire(wait=0, note="")
     process = child(lock.fileno())
     lock.release()
@@ -60,7 +60,7 @@ def test_a_child_that_it_was_lent_to_keeps_it_after_our_release(tmp_path: Path) 
 
 def test_an_explicit_unlock_would_take_it_from_the_child(tmp_path: Path) -> None:
     """What `release` must never do; if this fails, the system has changed and the module's reasons are to be read again."""
-    lock = PartitionLock(str(tmp_path / "lock"))
+    lock = LockFile(str(tmp_path / "lock"))
     lock.acquire(wait=0, note="")
     process = child(lock.fileno())
     fcntl.flock(lock.fileno(), fcntl.LOCK_UN)
@@ -70,7 +70,7 @@ def test_an_explicit_unlock_would_take_it_from_the_child(tmp_path: Path) -> None
 
 
 def test_children_get_it_only_when_it_is_lent(tmp_path: Path) -> None:
-    lock = PartitionLock(str(tmp_path / "lock"))
+    lock = LockFile(str(tmp_path / "lock"))
     lock.acquire(wait=0, note="")
     process = child()
     lock.release()
@@ -80,8 +80,8 @@ def test_children_get_it_only_when_it_is_lent(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys
-from mlorch.world.locks import PartitionLock
-lock = PartitionLock(sys.argv[1])
+from mlorch.world.locks import LockFile
+lock = LockFile(sys.argv[1])
 assert lock.acquire(wait=0, note="the other")
 print("there", flush=True)
 sys.stdin.read()
@@ -93,7 +93,7 @@ def test_nothing_is_left_to_unlock_when_its_holder(tmp_path: Path, how: str) -> 
     path = tmp_path / "lock"
     process = child(None, HOLDER, str(path))
     assert not is_free(path)
-    assert PartitionLock(str(path)).holder() == "the other"
+    assert LockFile(str(path)).holder() == "the other"
     if how == "is killed":
         process.send_signal(signal.SIGKILL)
     end(process)
@@ -111,23 +111,23 @@ def test_waiting_ends_when_the_holder_does(tmp_path: Path) -> None:
             end(process)
         return False
 
-    lock = PartitionLock(str(path), interrupted=let_go)
+    lock = LockFile(str(path), interrupted=let_go)
     assert lock.acquire(wait=None, note="mine")
     assert lock.holder() == "mine"
     lock.release()
 
 
 def test_waiting_for_ever_can_be_interrupted(tmp_path: Path) -> None:
-    first = PartitionLock(str(tmp_path / "lock"))
+    first = LockFile(str(tmp_path / "lock"))
     first.acquire(wait=0, note="")
-    assert not PartitionLock(str(tmp_path / "lock"), interrupted=lambda: True).acquire(wait=None, note="")
+    assert not LockFile(str(tmp_path / "lock"), interrupted=lambda: True).acquire(wait=None, note="")
     first.release()
 
 
 def test_two_spellings_of_a_path_are_one_lock(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    first = PartitionLock(str(tmp_path / "real/lock"))
+    first = LockFile(str(tmp_path / "real/lock"))
     first.acquire(wait=0, note="")
     assert not is_free(tmp_path / "link/lock")
     assert not is_free(tmp_path / "link/../real/./lock")
@@ -135,7 +135,7 @@ def test_two_spellings_of_a_path_are_one_lock(tmp_path: Path) -> None:
 
 
 def test_the_file_stays(tmp_path: Path) -> None:
-    lock = PartitionLock(str(tmp_path / "lock"))
+    lock = LockFile(str(tmp_path / "lock"))
     lock.acquire(wait=0, note="")
     lock.release()
     assert (tmp_path / "lock").exists()
@@ -144,7 +144,7 @@ def test_the_file_stays(tmp_path: Path) -> None:
 def test_a_lock_on_a_file_that_somebody_deleted_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "lock"
 
-    class Deleting(PartitionLock):
+    class Deleting(LockFile):
         deleted = False
 
         def _is_current(self, fd: int) -> bool:
@@ -162,7 +162,7 @@ def test_a_lock_on_a_file_that_somebody_deleted_does_not_count(tmp_path: Path) -
 @pytest.mark.parametrize("note", [b"", b"\xff\xfe", b"[1]", b'{"note": 7}', b'{"note": "x"'])
 def test_a_damaged_note_is_no_note(tmp_path: Path, note: bytes) -> None:
     (tmp_path / "lock.note").write_bytes(note)
-    lock = PartitionLock(str(tmp_path / "lock"))
+    lock = LockFile(str(tmp_path / "lock"))
     assert lock.holder() == ""
     assert lock.acquire(wait=0, note="x")
     lock.release()
@@ -178,12 +178,12 @@ def test_what_cannot_be_locked_is_a_state_error(tmp_path: Path, what: str) -> No
     else:
         path = tmp_path / "none/lock"
     with pytest.raises(StateError, match=str(path)):
-        PartitionLock(str(path)).acquire(wait=0, note="")
+        LockFile(str(path)).acquire(wait=0, note="")
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_handler_that_raises_while_it_is_taken_leaves_it_free(tmp_path: Path) -> None:
-    class Interrupted(PartitionLock):
+    class Interrupted(LockFile):
         def _is_current(self, fd: int) -> bool:
             raise KeyboardInterrupt(fd)
 

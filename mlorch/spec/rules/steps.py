@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _NEVER_RETRIED = frozenset({64, 65, 78, 126, 127})
 _RESERVED = "MLORCH_"
+MOST_SLOTS = 100
 
 
 def check_steps(context: Context) -> None:
@@ -37,6 +38,8 @@ def check_steps(context: Context) -> None:
             _timeout(context, step)
         if step.cache.ignore:
             _ignored(context, step)
+        if step.pool:
+            _pool(context, step)
 
 
 def _command(context: Context, step: Step) -> None:
@@ -202,3 +205,23 @@ def _ignored(context: Context, step: Step) -> None:
             context.report(
                 "E304", message, context.at("steps", step.id, "cache", "ignore", position), meant(name, known)
             )
+
+
+def _pool(context: Context, step: Step) -> None:
+    raw = _own(context, step).get("pool")
+    sizes = dict(context.project.pools)
+    for name, slots in step.pool:
+        keys = ("steps", step.id, "pool", *((name,) if isinstance(raw, dict) else ()))
+        if name not in sizes:
+            offset = context.key_at(*keys) if isinstance(raw, dict) else context.at(*keys)
+            hint = meant(name, sizes) or f"say in mlorch.yaml how many slots it has: `pools: {{{name}: 1}}`"
+            context.report("E306", f"there is no pool `{name}`", offset, hint)
+        elif slots > sizes[name]:
+            message = f"the step takes {slots} slots of the pool `{name}`, which has {sizes[name]}: it could never run"
+            context.report(
+                "E307", message, context.at(*keys), f"take {sizes[name]}, or give the pool more in mlorch.yaml"
+            )
+    if (total := sum(slots for _, slots in step.pool)) > MOST_SLOTS:
+        message = f"the step takes {total} slots, and a step can hold {MOST_SLOTS}: each is an open file in it"
+        hint = "give the pool fewer and larger slots, for instance one for each 16 GiB instead of for each GiB"
+        context.report("E307", message, context.at("steps", step.id, "pool"), hint)

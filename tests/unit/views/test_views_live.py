@@ -189,3 +189,15 @@ def test_a_closed_output_is_no_error() -> None:
     view.tick()
     view.run_ended(run)
     view.close()
+
+
+def test_a_step_that_waits_for_a_pool_says_who_has_it() -> None:
+    screen = Screen(width=120)
+    run = begin(screen, 40)
+    screen.view.step_waits(run, "s30", "gpu", "step train of run r0 [b]")
+    screen.view.step_waits(run, "s31", "gpu", "")
+    assert "s30" in screen.text()
+    assert "waits for a slot of the pool gpu: held by step train of run r0 [b]" in screen.text()
+    turn(screen, run, "s30", StepState.RUNNING)
+    turn(screen, run, "s31", StepState.NOT_READY)
+    assert "waits for" not in screen.text()

@@ -163,3 +163,23 @@ def test_a_very_long_line_is_cut_around_the_place() -> None:
     shown, offset, width = excerpt("a" * 5000 + "KEY" + "b" * 5000, 5001, 3)
     assert len(shown) < 200
     assert shown[offset : offset + width] == "KEY"
+
+
+def test_who_holds_a_pool_is_said_once_a_step(failed_run: RunRecord) -> None:
+    said: list[str] = []
+    observer = LineObserver(said.append, said.append)
+    observer.step_waits(failed_run, "train", "gpu", "")
+    assert said == [], "steps of the same command are no news"
+    for _ in range(2):
+        observer.step_waits(failed_run, "train", "gpu", "step x of\nrun r0")
+    assert said == ["train  waiting  for a slot of the pool gpu: held by step x of ⏎ run r0"]
+
+
+def test_who_holds_a_pool_is_a_notice_on_github(failed_run: RunRecord) -> None:
+    said: list[str] = []
+    observer = GithubObserver(said.append, lambda _log, _limit: b"", lambda: "token", lambda _p, _s: None)
+    for _ in range(2):
+        observer.step_waits(failed_run, "train", "gpu", "x\n::error::y")
+    assert len(said) == 1
+    assert said[0].startswith("::notice")
+    assert "waits for a slot of the pool gpu: held by x%0A::error::y" in said[0]
