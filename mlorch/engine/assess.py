@@ -39,6 +39,9 @@ class Assessment(NamedTuple):
 def assess(context: Context, step: Step, *, forced: bool = False) -> Assessment:
     """The verdict on `step` with the first reason that holds. Raises `SpecError` for what only values show to be wrong."""
     try:
+        for need in step.needs:
+            if need in context.by_id:
+                context.result(context.by_id[need])  # what waits for another step need not be looked at closely yet
         inputs = context.inputs(step)
         missing = tuple(text for item in inputs for text in item.missing)
         manifest = None if missing else manifest_of(context, step, inputs)

@@ -43,6 +43,8 @@ def manifest_of(context: Context, step: Step, inputs: Iterable[ResolvedInput]) -
 
 def used_parameters(context: Context, step: Step) -> frozenset[str]:
     """The parameters that the step uses: its expressions name them, its text does as a variable, or it lists them."""
+    if not context.params:
+        return frozenset()
     names = _names(context, step)
     return frozenset(name for name in context.params if ("params", name) in names or name in step.params) | (
         _params_in_text(context, step)

@@ -27,6 +27,10 @@ class ReadyQueue:
         """How many steps are ready."""
         return len(self._ready)
 
+    def first(self) -> str:
+        """The step that `pop` would take. Raises `IndexError` when none is ready."""
+        return self._ready[0][1]
+
     def pop(self) -> str:
         """The next ready step. Raises `IndexError` when none is."""
         return heapq.heappop(self._ready)[1]

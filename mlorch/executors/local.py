@@ -305,6 +305,8 @@ def _message(request: AttemptRequest) -> bytes:
         message["timeout"] = request.timeout
     if request.heartbeat is not None:
         message["heartbeat"] = request.heartbeat
+    if request.slots:
+        message["slots"] = request.slots
     if request.lends:
         message["lends"] = len(request.lends)
     if request.unset:

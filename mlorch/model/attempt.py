@@ -14,7 +14,8 @@ class AttemptRequest(NamedTuple):
     about `log_limit` bytes (head and tail stay). `record` is a file to which the executor appends, as JSON lines, the start
     and the end of the attempt, before it tells anybody. `lends` are descriptors that stay open in the step's processes
     (locks); they must stay open until the attempt has ended. `masks` are byte strings to be replaced by `***` in the log.
-    `timeout`, `grace` and `heartbeat` are seconds (`None`: no bound).
+    `timeout`, `grace` and `heartbeat` are seconds (`None`: no bound). While `slots` attempts or more are under way (0: no
+    bound), this one waits its turn, in the order of submission; if we are gone by then, it is never started.
     """
 
     token: str
@@ -30,6 +31,7 @@ class AttemptRequest(NamedTuple):
     lends: tuple[int, ...] = ()
     masks: tuple[bytes, ...] = ()
     unset: tuple[str, ...] = ()
+    slots: int = 0
 
 
 class AttemptRunning(NamedTuple):

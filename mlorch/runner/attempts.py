@@ -17,7 +17,7 @@ from mlorch.model.events import StepSucceeded
 from mlorch.model.spec import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlorch.engine.assess import Assessment
     from mlorch.engine.context import Context, PlannedOutput
@@ -160,10 +160,11 @@ def request_of(
     folders: RunFolders,
     secrets: Mapping[str, str],
     lends: tuple[int, ...],
+    slots: int,
     *,
     check: Check | None = None,
 ) -> tuple[AttemptRequest, str]:
-    """What the executor gets, and the command for people.
+    """What the executor gets, and the command for people. Of one `slots` at most run at once.
 
     Raises `ExpressionError` or `CommandError` for what only values show.
     """
@@ -175,25 +176,23 @@ def request_of(
     command = context.command(step) if check is None else parse_command(check.run, "")
     rendered = render_command(command, scope, "bash")
 
-    def path(suffix: str) -> str:
-        return folders.path(attempt.folder, step.id, attempt.folder_number, suffix)
-
+    own_files = folders.path(attempt.folder, step.id, attempt.folder_number, "")
     variables |= dict(rendered.env)
-    variables |= dict(_variables(context, attempt, path))
+    variables |= dict(_variables(context, attempt, own_files))
     for name in step.secrets:
         variables[name] = secrets[name]
     if "PATH" in variables:
         variables["PATH"] = _absolute_path(files, variables["PATH"])
     suffix = "log" if check is None else f"check{len(step.checks) - len(attempt.checks_left)}.log"
     if check is None:
-        files.write_text(path("context.json"), _context_json(context, attempt, variables))
+        files.write_text(f"{own_files}context.json", _context_json(context, attempt, variables))
     working_dir = context.text(step, step.working_dir, scope) if step.working_dir else ""
     return AttemptRequest(
         attempt.token if check is None else f"{attempt.token}/check",
         rendered.argv,
         tuple(variables.items()),
         files.absolute(working_dir or "."),
-        path(suffix),
+        own_files + suffix,
         folders.record(attempt.folder),
         step.log_limit,
         step.timeout,
@@ -201,6 +200,7 @@ def request_of(
         None,
         lends,
         tuple(secrets[name].encode() for name in sorted(_used_secrets(context, step)) if name in secrets),
+        slots=slots,
     ), rendered.display
 
 
@@ -235,8 +235,11 @@ def run_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) ->
     return context.scope(step, inputs=inputs, outputs=outputs, more=more)
 
 
-def _variables(context: Context, attempt: Attempt, path: Callable[[str], str]) -> Iterator[tuple[str, str]]:
-    """The variables that every step finds (spec.md, below the table of a step's keys)."""
+def _variables(context: Context, attempt: Attempt, own_files: str) -> Iterator[tuple[str, str]]:
+    """The variables that every step finds (spec.md, below the table of a step's keys).
+
+    `own_files` is how the names of the attempt's own files begin.
+    """
     step = attempt.step
     files = context.files
     yield "MLORCH_PIPELINE", context.pipeline.name
@@ -260,9 +263,9 @@ def _variables(context: Context, attempt: Attempt, path: Callable[[str], str]) -
             "MLORCH_METRICS" if name == METRICS and step.metrics else f"MLORCH_OUTPUT_{name.upper()}",
             files.absolute(place),
         )
-    yield "MLORCH_VALUES", path("values")
-    yield "MLORCH_SUMMARY", path("summary")
-    yield "MLORCH_CONTEXT", path("context.json")
+    yield "MLORCH_VALUES", f"{own_files}values"
+    yield "MLORCH_SUMMARY", f"{own_files}summary"
+    yield "MLORCH_CONTEXT", f"{own_files}context.json"
 
 
 def _all_absolute(files: Files, value: object) -> object:

@@ -18,7 +18,7 @@ from mlorch.runner.commit import SharedJournal
 from mlorch.runner.ports import ORPHAN_GRACE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from mlorch.engine.consider import Considered
     from mlorch.engine.context import Context
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 # How often a held lock is tried again, and how often a live view is drawn (seconds).
 LOCK_INTERVAL = 0.1
 TICK = 0.1
+AHEAD = 4
+"""For each slot, so many attempts are handed to the executor beyond those that run, while steps are brief."""
+BRIEF = 0.05
+"""Seconds that steps take on the average (exponentially smoothed) when they count as brief."""
+SMOOTHING = 0.25
 
 
 class IfBusy(StrEnum):
@@ -93,7 +98,7 @@ class Runner:
         self._ports = ports
         self._pid = pid
         self._failures = 0
-        self._vacated = 0
+        self._pace: float | None = None
         self._options = options
         self._new_run_id = new_run_id
         self._active: list[tuple[Run, Job]] = []
@@ -281,6 +286,7 @@ class Runner:
             forced,
             job.secrets(),
             (job.lock.fileno(),),
+            self._options.slots,
             job.facts(),
             self._options.fail_fast,
             self._options.rerun_unsafe,
@@ -292,20 +298,33 @@ class Runner:
         self._active.append((run, job))
 
     def _free(self) -> int:
-        return self._options.slots - sum(len(run.running) for run, _ in self._active) + self._vacated
+        """Slots without an attempt; negative when more is handed over than runs."""
+        return self._options.slots - sum(len(run.running) for run, _ in self._active)
+
+    def _ahead(self) -> int:
+        """How many attempts are handed over before there is a slot for them: brief steps need not wait for us in between.
+
+        None where the end of one decides whether another may start; and none where steps take their time: what is handed
+        over keeps its place before what becomes ready later, and was looked at when it was handed over.
+        """
+        options = self._options
+        one_by_one = options.fail_fast or options.max_failures is not None
+        brief = self._pace is not None and self._pace < BRIEF
+        return AHEAD * options.slots if brief and not one_by_one else 0
 
     def _too_many_failures(self) -> bool:
         return self._options.max_failures is not None and self._failures >= self._options.max_failures
 
     def _start(self) -> None:
+        ahead = self._ahead()
         for run, _ in self._active:
             free = self._free()
             if self._stopped:
                 if run.stopped != "cancel" or (self._hurry and not run.hurried):
                     run.stop("cancel", self._signal, hurry=self._hurry)
-            elif free > 0:
-                run.start_ready(free)
-        if any(run.starving for run, _ in self._active) and self._free() > 0:
+            elif free + ahead > 0:
+                run.start_ready(free, ahead)
+        if any(run.starving for run, _ in self._active) and self._free() + ahead > 0:
             self._ports.committer.hurry()
 
     def _retire(self) -> None:
@@ -331,8 +350,9 @@ class Runner:
         timeout = 0.0 if ready else max(0.0, min(times) - now)
         by_token = {token: run for run, _ in self._active for token in run.running}
         ends = [event for event in ports.executor.poll(timeout) if isinstance(event, AttemptDone)]
-        self._fill_vacated(ends, by_token)
         for event in ends:
+            pace = event.duration_s if self._pace is None else self._pace
+            self._pace = pace + (event.duration_s - pace) * SMOOTHING
             owner = by_token.get(event.token.removesuffix("/check"))
             if owner is not None:
                 owner.ended(event)
@@ -346,20 +366,6 @@ class Runner:
         for run, _ in self._active:
             run.timers(now)
         ports.observer.tick()
-
-    def _fill_vacated(self, ends: Sequence[AttemptDone], by_token: Mapping[str, Run]) -> None:
-        """Start what is ready in the slots of attempts that ended, before their results are looked at: no slot waits for us.
-
-        Not where the end of one decides whether another may start, nor where check commands of the ended step come first.
-        """
-        if self._stopped or self._options.fail_fast or self._options.max_failures is not None:
-            return
-        self._vacated = sum(
-            event.token in by_token and not by_token[event.token].checks_follow(event.token) for event in ends
-        )
-        if self._vacated:
-            self._start()
-            self._vacated = 0
 
     def _abandon(self) -> None:
         """Something stops mlorch itself: end what runs; the journal says what was begun, and the next call recovers it."""

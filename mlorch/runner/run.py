@@ -19,7 +19,7 @@ from mlorch.lang.expressions import ExpressionError, NotKnownYet
 from mlorch.model import events as ev
 from mlorch.model.attempt import AttemptDone
 from mlorch.model.errors import ExitCode, FileError, SpecError
-from mlorch.model.spec import SideEffects
+from mlorch.model.spec import SideEffects, Write
 from mlorch.model.states import Action, Reason, RunState, StepState
 from mlorch.runner.attempts import (
     Attempt,
@@ -70,6 +70,7 @@ class Run:
     forced: frozenset[str]
     secrets: Mapping[str, str]
     lends: tuple[int, ...]
+    limit: int
     facts: RunFacts
     fail_fast: bool = False
     rerun_unsafe: bool = False
@@ -128,16 +129,20 @@ class Run:
             self.record, [s for s in self.context.graph.order if s in self.context.selected]
         )
 
-    def start_ready(self, slots: int) -> int:
-        """Start up to `slots` ready steps; returns how many were started."""
+    def start_ready(self, free: int, ahead: int) -> int:
+        """Start ready steps in `free` slots, and hand over up to `ahead` more that begin as slots become free.
+
+        Returns how many were handed over.
+        """
         requests: list[tuple[Attempt, AttemptRequest]] = []
         events: list[ev.Event] = []
         reused: list[str] = []
         flush = False
         # An adopted attempt whose checks run takes a slot as well.
         before = len(self.running)
-        while not self.stopped and len(self.running) - before + len(requests) < slots:
-            ready = self.slots.pop(self.record) or (self.queue.pop() if self.queue else None)
+        while not self.stopped:
+            taken = len(self.running) - before + len(requests)
+            ready = self._next(early=taken >= free) if taken < free + ahead else None
             if ready is None:
                 break
             step = self.context.by_id[ready]
@@ -168,6 +173,22 @@ class Run:
                 continue
             self.ports.executor.submit(request)
         return len(requests)
+
+    def _next(self, *, early: bool) -> str | None:
+        """The step to start next; `early`: before a slot is free, where nothing outside changes until it really begins."""
+        if not early:
+            return self.slots.pop(self.record) or (self.queue.pop() if self.queue else None)
+        if not self.queue:
+            return None
+        step = self.context.by_id[self.queue.first()]
+        try:
+            outputs = self.context.outputs(step)
+        except SpecError:
+            return None
+        external = step.side_effects is SideEffects.EXTERNAL
+        if external or step.pool or any(output.write is Write.IN_PLACE for output in outputs):
+            return None
+        return self.queue.pop()
 
     def _admitted(self, step: Step) -> bool:
         """Whether it has the slots of pools that it wants; one whose result is adopted runs nothing but its checks."""
@@ -237,7 +258,7 @@ class Run:
             return None
         try:
             lends = (*self.lends, *self.slots.lent(step.id))
-            request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, lends)
+            request, command = request_of(self.context, attempt, self.ports.folders, self.secrets, lends, self.limit)
         except (ExpressionError, CommandError, SpecError, FileError, NotKnownYet) as error:
             detail = f"the state of {error} is not known here" if isinstance(error, NotKnownYet) else error.message
             self.recorder.append(
@@ -329,7 +350,13 @@ class Run:
         try:
             lends = (*self.lends, *self.slots.lent(attempt.step.id))
             request, _ = request_of(
-                self.context, attempt, self.ports.folders, self.secrets, lends, check=attempt.checks_left[0]
+                self.context,
+                attempt,
+                self.ports.folders,
+                self.secrets,
+                lends,
+                self.limit,
+                check=attempt.checks_left[0],
             )
         except (ExpressionError, CommandError, SpecError) as error:
             raise AttemptError("check", error.message) from error
@@ -468,10 +495,6 @@ class Run:
             self.context.files.remove(path)
         except FileError as error:
             self.ports.observer.note(f"{error.message}; it is not needed any more: remove it by hand")
-
-    def checks_follow(self, token: str) -> bool:
-        """Whether check commands of an attempt that runs come after its command."""
-        return any(check.run for check in self.running[token].step.checks)
 
     def timers(self, now: float) -> None:
         """Make ready what waited for its next attempt; end the run that took too long."""

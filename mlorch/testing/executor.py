@@ -87,6 +87,7 @@ class ScriptedExecutor:
     def __init__(self, clock: HandWound, script: Callable[[AttemptRequest], Outcome] | None = None) -> None:
         self._clock = clock
         self._script = script or (lambda _: Outcome())
+        self._queue: dict[str, AttemptRequest] = {}
         self._running: dict[str, _Running] = {}
         # (when, order, token, end): an end that came too late, after another one, is passed over.
         self._ahead: list[tuple[float, int, str, AttemptDone]] = []
@@ -102,9 +103,20 @@ class ScriptedExecutor:
         if self._closed:
             raise ValueError("this executor is closed")
         self.requests.append(request)
+        self._queue[request.token] = request
+        self._next()
+
+    def _next(self) -> None:
+        for request in list(self._queue.values()):
+            if request.slots and len(self._running) >= request.slots:
+                return
+            del self._queue[request.token]
+            self._start(request)
+
+    def _start(self, request: AttemptRequest) -> None:
         outcome = self._script(request)
         now, at = self._clock.monotonic(), iso_utc(self._clock.wall())
-        running = _Running(request, outcome, _FIRST_PID + len(self.requests), now, at)
+        running = _Running(request, outcome, _FIRST_PID + self.requests.index(request), now, at)
         self._running[request.token] = running
         if outcome.spawn_error:
             self._plan(now, outcome.done(request.token))
@@ -133,6 +145,7 @@ class ScriptedExecutor:
             _, _, token, done = heapq.heappop(self._ahead)
             if token in self._running:
                 self._ended(self._running.pop(token), done)
+                self._next()
         events, self._events = self._events, []
         return events
 
@@ -142,6 +155,9 @@ class ScriptedExecutor:
         running = self._running.get(token)
         if running is not None:
             self._end(running, self._clock.monotonic(), "cancelled", hurry=hurry)
+        elif self._queue.pop(token, None) is not None:
+            at = iso_utc(self._clock.wall())
+            self._events.append(AttemptDone(token, "cancelled", signal="SIGTERM", started_at=at, ended_at=at))
 
     def wake(self) -> None:
         """Make the next `poll` return without winding the clock."""

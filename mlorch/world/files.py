@@ -44,6 +44,8 @@ class ProjectFiles:
         # What was read in a staging folder, until it is moved; what was moved, until it is looked at.
         self._staged: dict[str, Seen | None] = {}
         self._published: dict[str, Seen | None] = {}
+        # Staging folders that we made, with the places in them that were given away.
+        self._staging: dict[str, set[str]] = {}
         # Folders that got new folders in them: flushed with the next that is published.
         self._unflushed: list[str] = []
 
@@ -52,7 +54,8 @@ class ProjectFiles:
     def absolute(self, path: str) -> str:
         """The absolute path as text; links are not followed."""
         full = path if path.startswith("/") else self._prefix + path
-        if full.endswith("/") or "/." in full or "//" in full:
+        # Hidden names are common (what is staged has one in its path); only `.` and `..` are to be worked out.
+        if full.endswith(("/", "/.", "/..")) or "//" in full or ("/." in full and ("/./" in full or "/../" in full)):
             full = os.path.normpath(full)
         return full
 
@@ -206,13 +209,19 @@ class ProjectFiles:
         staged = f"{folder.rstrip('/')}/{os.path.basename(path.rstrip('/'))}"
         full_folder, full = self.absolute(folder), self.absolute(staged)
         try:
+            used: set[str] | None = set()
             try:
                 os.mkdir(full_folder)
             except FileExistsError:
-                publish.remove(full)  # left by an interrupted attempt of this name
+                used = self._staging.get(full_folder)
+                if used is None or full in used:
+                    publish.remove(full)  # left by an interrupted or an earlier attempt of this name
             except FileNotFoundError:
                 self._new_folders(full_folder)
                 os.makedirs(full_folder, exist_ok=True)
+            if used is not None:
+                used.add(full)
+                self._staging[full_folder] = used
             if is_folder:
                 os.mkdir(full)
         except OSError as error:
@@ -252,6 +261,7 @@ class ProjectFiles:
         full = self.absolute(path)
         if full == self._root:
             raise FileError(f"{path} is the project itself", "", path)
+        self._staging.pop(full, None)
         publish.remove(full)
 
     # Durability.

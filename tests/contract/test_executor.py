@@ -146,6 +146,32 @@ def test_many_at_once(executor: Executor, ask: Requests) -> None:
     assert len(ends) == 20
 
 
+def test_what_finds_no_slot_waits_its_turn(executor: Executor, ask: Requests) -> None:
+    executor.submit(ask("a", HANGS, slots=1))
+    executor.submit(ask("b", OK, slots=1))
+    executor.submit(ask("c", OK, slots=2))
+    running = started(executor)
+    assert list(executor.poll(0.05)) == [], "not even one that has a slot overtakes"
+    executor.cancel(running.token)
+    events = until(executor, 3)
+    begun = [event.token for event in events if isinstance(event, AttemptRunning)]
+    assert [token.split("/")[1] for token in begun] == ["b", "c"]
+    ends = {e.token.split("/")[1]: (e.cause, e.exit_code) for e in events if isinstance(e, AttemptDone)}
+    assert ends == {"a": ("cancelled", None), "b": ("exit", 0), "c": ("exit", 0)}
+
+
+def test_cancelled_before_its_turn(executor: Executor, ask: Requests) -> None:
+    executor.submit(ask("a", HANGS, slots=1))
+    executor.submit(ask("b", OK, slots=1))
+    running = started(executor)
+    executor.cancel(running.token.replace("/a/", "/b/"))
+    done = only_end(executor)
+    assert (done.token.split("/")[1], done.cause, done.exit_code) == ("b", "cancelled", None)
+    executor.cancel(running.token)
+    events = until(executor, 1)
+    assert not any(isinstance(event, AttemptRunning) for event in events), "b never started"
+
+
 def test_timeout(executor: Executor, ask: Requests) -> None:
     executor.submit(ask("a", HANGS, timeout=0.2))
     done = only_end(executor)

@@ -127,11 +127,15 @@ class WorldExecutor(ScriptedExecutor):
         self.hurried: list[str] = []
 
     def submit(self, request: AttemptRequest) -> None:
+        super().submit(request)
+        self._world.waited = max(self._world.waited, len(self._queue))
+
+    def _start(self, request: AttemptRequest) -> None:
         check = request.token.endswith("/check")
         if not check:
             self._world.started.append(request.token.split("/")[1])
             self._world.write(request, whole=False)
-        super().submit(request)
+        super()._start(request)
         self._world.peak = max(self._world.peak, len(self._running))
 
     def cancel(self, token: str, *, hurry: bool = False) -> None:
@@ -153,6 +157,7 @@ class WorldExecutor(ScriptedExecutor):
             if end_well and running.outcome.done(token).exit_code == 0 and not token.endswith("/check"):
                 self._ended(running, running.outcome.done(token))
         self._running.clear()
+        self._queue.clear()
 
 
 class MemoryFolders:
@@ -186,7 +191,8 @@ class MemoryFolders:
 class World:
     """`script` says how each attempt goes (default: well, at once); `content` what a step writes to an output.
 
-    `started` are the steps whose processes were started, over all processes of the world; `peak` how many ran at once.
+    `started` are the steps whose processes were started, over all processes of the world; `peak` how many ran at once,
+    `waited` how many were handed over and waited for a slot.
     """
 
     script: Callable[[AttemptRequest], Outcome] = lambda _: Outcome()
@@ -196,6 +202,7 @@ class World:
     inherited: dict[str, str] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     peak: int = 0
+    waited: int = 0
     ends: dict[str, AttemptDone] = field(default_factory=dict)
     locks: LockTable = field(default_factory=LockTable)
     watcher: Watcher = field(default_factory=Watcher)

@@ -9,7 +9,7 @@ import pytest
 from mlorch.model.errors import ExitCode, FileError
 from mlorch.model.events import RunEnded, RunStarted, StepEnded
 from mlorch.model.states import RunState
-from mlorch.runner.loop import IfBusy, Options
+from mlorch.runner.loop import AHEAD, BRIEF, IfBusy, Options
 from mlorch.testing.executor import Outcome
 from mlorch.testing.journal import Killed
 from mlorch.testing.locks import MemoryLock
@@ -286,6 +286,36 @@ def test_slots_count_over_all_jobs() -> None:
     assert [outcome.run.partition for outcome in outcomes] == KEYS
     assert all(outcome.exit_code == 0 for outcome in outcomes)
     assert world.peak == 3
+
+
+TEN = "\n".join(f"s{number}: {{run: tool}}" for number in range(10))
+
+
+def test_brief_steps_are_handed_over_before_there_is_a_slot_for_them() -> None:
+    world = World(lambda _: Outcome(lasts=BRIEF / 2))
+    (outcome,) = world.drive([world.job(pipeline(TEN))], Options(slots=1))
+    assert outcome.run.state is RunState.SUCCEEDED
+    assert (world.waited, world.peak) == (AHEAD, 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "lasts"),
+    [
+        (TEN, Options(), BRIEF * 2),
+        (TEN, Options(fail_fast=True), 0.0),
+        (TEN, Options(max_failures=1), 0.0),
+        (TEN.replace("}", ", side_effects: external}"), Options(), 0.0),
+        (TEN.replace("tool}", "tool out/x, outputs: {x: out/x}}"), Options(), 0.0),
+    ],
+    ids=["long", "fail fast", "failures counted", "effects outside", "in place"],
+)
+def test_no_step_is_handed_over_early_where_that_may_matter(spec: str, options: Options, lasts: float) -> None:
+    for number in range(10):
+        spec = spec.replace("out/x", f"out/{number}", 2)
+    world = World(lambda _: Outcome(lasts=lasts))
+    (outcome,) = world.drive([world.job(pipeline(spec))], options)
+    assert outcome.run.state is RunState.SUCCEEDED
+    assert (world.waited, world.peak) == (0, 1)
 
 
 def test_jobs_wait_for_those_before_them_whatever_came_of_them() -> None:

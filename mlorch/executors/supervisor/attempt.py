@@ -83,8 +83,8 @@ class Attempt:
         self.record = record
         self.record_error = ""
         self.pid = self.start_ticks = 0
-        self.began = time.monotonic()
-        self.began_at = stamp()
+        self.began = self.quiet_since = 0.0
+        self.began_at = ""
         self.marks: list[bytes] = []
         self.lends: list[int] = []
         self.log_fd = -1
@@ -94,7 +94,6 @@ class Attempt:
         self.grace = 0.0
         self.heartbeat = NEVER
         self.timeout_at = self.term_at = self.kill_at = self.hopeless_at = NEVER
-        self.quiet_since = self.began
         # Why we end it ("": we do not), and whether its processes (its whole group) were told.
         self.reason = ""
         self.termed = self.termed_group = False
@@ -103,6 +102,11 @@ class Attempt:
         self.baseline = 0
         # The line of its record that says how it ended.
         self.end = b""
+
+    def begin(self) -> None:
+        """Its turn has come: its time counts from now."""
+        self.began = self.quiet_since = time.monotonic()
+        self.began_at = stamp()
 
     @property
     def due(self) -> float:
@@ -138,6 +142,13 @@ class Attempt:
         self.end = (
             f'{{"type":"end","token":{self.quoted_token},"cause":"spawn","spawn_error":{quoted(text)},"errno":{code},'
             f'"started_at":"{self.began_at}","ended_at":"{stamp()}"}}\n'
+        ).encode("ascii")
+
+    def withdrawn(self) -> None:
+        """Note that it was cancelled while it waited for its turn."""
+        at = stamp()
+        self.end = (
+            f'{{"type":"end","token":{self.quoted_token},"cause":"cancelled","signal":"SIGTERM","started_at":"{at}","ended_at":"{at}"}}\n'
         ).encode("ascii")
 
     def told(self) -> bytes:

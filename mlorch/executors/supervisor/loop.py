@@ -51,6 +51,8 @@ class Supervisor:
         self._records = Records()
         self._leftovers = Leftovers()
         self._unowned_at = NEVER
+        # Those that wait their turn, with their requests, in order.
+        self._queue: dict[str, tuple[Attempt, dict[str, Any]]] = {}
         # All attempts not yet told as ended; those whose command still runs, by process; those read through a pipe.
         self._attempts: dict[str, Attempt] = {}
         self._running: dict[int, Attempt] = {}
@@ -130,12 +132,17 @@ class Supervisor:
             self._handle(marshal.loads(message))  # noqa: S302 - from the one that started us, over a socket of its own
 
     def _handle(self, message: dict[str, Any]) -> None:
+        token = message["token"]
         if message["op"] == "run":
-            self._start(message)
-            return
-        attempt = self._attempts.get(message["token"])
-        if attempt is not None:
-            self._end(attempt, "cancelled", hurry=message["hurry"])
+            attempt = Attempt(token, message["record"])
+            count = message.get("lends", 0)
+            attempt.lends, self._received_fds = self._received_fds[:count], self._received_fds[count:]
+            self._queue[token] = (attempt, message)
+            self._next()
+        elif token in self._attempts:
+            self._end(self._attempts[token], "cancelled", hurry=message["hurry"])
+        elif token in self._queue:
+            self._withdraw(token)
 
     def _disconnect(self) -> None:
         if self._connected:
@@ -144,6 +151,9 @@ class Supervisor:
             self._channel.close()
             self._outbox.clear()
             self._tell_at = NEVER
+            for attempt, _ in self._queue.values():
+                attempt.close()
+            self._queue.clear()  # nobody waits for their ends: nothing is begun any more
 
     def _tell(self, data: bytes, *, later: bool = False) -> None:
         if not self._connected:
@@ -167,10 +177,23 @@ class Supervisor:
 
     # Starting.
 
-    def _start(self, message: dict[str, Any]) -> None:
-        attempt = Attempt(message["token"], message["record"])
-        count = message.get("lends", 0)
-        attempt.lends, self._received_fds = self._received_fds[:count], self._received_fds[count:]
+    def _next(self) -> None:
+        """Start those whose turn it is."""
+        while self._queue:
+            token, (attempt, message) = next(iter(self._queue.items()))
+            slots = message.get("slots", 0)
+            if slots and len(self._attempts) >= slots:
+                return
+            del self._queue[token]
+            self._start(attempt, message)
+
+    def _withdraw(self, token: str) -> None:
+        attempt, _ = self._queue.pop(token)
+        attempt.withdrawn()
+        self._finish(attempt)
+
+    def _start(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        attempt.begin()
         try:
             self._launch(attempt, message)
         except launch.SpawnError as error:
@@ -310,6 +333,8 @@ class Supervisor:
         numbers = {int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 128)}
         self._reap()
         if signal.SIGTERM in numbers:
+            for token in list(self._queue):
+                self._withdraw(token)
             for attempt in list(self._attempts.values()):
                 self._end(attempt, "cancelled")
 
@@ -370,6 +395,7 @@ class Supervisor:
         if not attempt.pid:
             self._record_end(attempt)
         self._attempts.pop(attempt.token, None)
+        self._next()
         if not self._attempts:
             self._look_at = NEVER
         self._tell(attempt.told())

@@ -29,8 +29,9 @@ lock = os.open(folder + "/lock", os.O_RDWR | os.O_CREAT)
 fcntl.flock(lock, fcntl.LOCK_EX)
 env = (("MLORCH_RUN_ID", os.path.basename(folder)), ("MLORCH_STEP", "a"))
 executor = LocalExecutor()
-executor.submit(AttemptRequest("a", ("sh", "-c", script), env, folder, folder + "/a.log", folder + "/records.jsonl",
-                               timeout=timeout, grace=0.2, lends=(lock,)))
+for name in sys.argv[4:] or ["a"]:
+    executor.submit(AttemptRequest(name, ("sh", "-c", script), env, folder, folder + "/a.log", folder + "/records.jsonl",
+                                   timeout=timeout, grace=0.2, lends=(lock,), slots=1))
 while True:
     executor.poll(None)
 """
@@ -43,8 +44,8 @@ class Parent:
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, script: str, timeout: float = 1000.0) -> StartRecord:
-        argv = [sys.executable, "-c", PARENT, str(self.folder), script, str(timeout)]
+    def start(self, script: str, timeout: float = 1000.0, names: tuple[str, ...] = ("a",)) -> StartRecord:
+        argv = [sys.executable, "-c", PARENT, str(self.folder), script, str(timeout), *names]
         self._process = subprocess.Popen(argv, cwd=os.getcwd(), env=os.environ | {"PYTHONPATH": os.getcwd()})
         self._patience(lambda: self._start() is not None)
         start = self._start()
@@ -119,6 +120,18 @@ def test_daemons_of_a_step_that_outlived_its_mlorch_end_too(
     (parent.folder / "go").touch()
     patience(lambda: not watched(start))
     assert not lives(daemon)
+    assert not parent.locked()
+
+
+def test_what_waited_for_a_slot_of_a_killed_mlorch_never_starts(
+    parent: Parent, patience: Callable[[Callable[[], object]], None]
+) -> None:
+    start = parent.start("echo begun >> begun; until [ -e go ]; do sleep 0.01; done", names=("a", "b"))
+    parent.kill()
+    (parent.folder / "go").touch()
+    patience(lambda: not watched(start))
+    assert (parent.folder / "begun").read_text() == "begun\n"
+    assert "b" not in read_records(parent.record)
     assert not parent.locked()
 
 
