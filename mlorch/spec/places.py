@@ -141,7 +141,7 @@ class Text:
         for start in (offset, offset + 1):
             if text.startswith(value[: index + 1], start):
                 return start + index
-        opening = value.rfind("${{", 0, index + 1)
+        opening = value.rfind("${{", 0, index + len("${{"))
         if opening >= 0:
             found = offset
             for _ in range(value.count("${{", 0, opening) + 1):
