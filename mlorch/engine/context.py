@@ -251,25 +251,18 @@ class Context:
     def _input(self, step: Step, item: Input) -> ResolvedInput:
         if item.upstream is not None:
             return self._upstream_input(step, item)
-        scope = self.scope(step)
+        named, many = self._named(step, item)
         paths: list[str] = []
         missing: list[str] = []
-        many = item.is_list
-        for template in item.paths:
-            value = self._raw(step, template, scope)
-            if value is None:
+        for pattern in named:
+            if not is_glob(pattern):
+                paths.append(pattern)
                 continue
-            many = many or isinstance(value, list)
-            for entry in value if isinstance(value, list) else (str(value),):
-                pattern = self.path(step, str(entry), {})
-                if not is_glob(pattern):
-                    paths.append(pattern)
-                    continue
-                many = True
-                found = self.files.expand(pattern)
-                paths.extend(found)
-                if not found:
-                    missing.append(f"nothing matches {pattern}")
+            many = True
+            found = self.files.expand(pattern)
+            paths.extend(found)
+            if not found:
+                missing.append(f"nothing matches {pattern}")
         tracked: list[tuple[str, str]] = []
         there: list[str] = []
         for path in dict.fromkeys(paths):
@@ -283,6 +276,32 @@ class Context:
             missing.extend(self._too_old(path, item))
         value = there if many else (there[0] if there else None)
         return ResolvedInput(item.name, value, tuple(tracked), tuple(missing) if item.required else ())
+
+    def _named(self, step: Step, item: Input) -> tuple[list[str], bool]:
+        """The paths and globs of an input with their expressions worked out, and whether expressions see a list."""
+        scope = self.scope(step)
+        named: list[str] = []
+        many = item.is_list
+        for template in item.paths:
+            value = self._raw(step, template, scope)
+            if value is None:
+                continue
+            many = many or isinstance(value, list)
+            entries = value if isinstance(value, list) else (str(value),)
+            named.extend(self.path(step, str(entry), {}) for entry in entries)
+        return named, many
+
+    def expected_inputs(self, step: Step) -> dict[str, object]:
+        """What `inputs` will be as far as the spec alone says so: files that a step before has still to write included."""
+        expected: dict[str, object] = {}
+        for item in step.inputs:
+            try:
+                named, many = self._named(step, item) if item.upstream is None else ([], True)
+            except NotKnownYet:
+                continue
+            if named and not any(map(is_glob, named)):
+                expected[item.name] = named if many else named[0]
+        return expected
 
     def _raw(self, step: Step, template: str, scope: Mapping[str, object]) -> object:
         try:

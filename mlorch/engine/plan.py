@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import consider
-from mlorch.lang.commands import CommandError, render_command
-from mlorch.lang.expressions import ExpressionError, NotKnownYet
+from mlorch.lang.commands import show_command
 from mlorch.model.plan import Plan, StepPlan
 from mlorch.model.spec import Write
 from mlorch.model.states import Action, StepState, Verdict
@@ -75,13 +74,9 @@ def durations_of(state: PartitionState) -> dict[str, float]:
 
 def display(context: Context, step: Step, considered: Considered) -> str:
     """The command with its values, as far as they are known."""
-    assessment = considered.assessment
-    inputs = {item.name: item.value for item in assessment.inputs} if assessment else {}
-    try:
-        scope = context.scope(step, inputs=inputs)
-        return render_command(context.command(step), scope, "bash").display
-    except (NotKnownYet, ExpressionError, CommandError):
-        return step.run if isinstance(step.run, str) else " ".join(step.run)
+    found = considered.assessment.inputs if considered.assessment is not None else ()
+    inputs = {item.name: item.value for item in found} or context.expected_inputs(step)
+    return show_command(context.command(step), context.scope(step, inputs=inputs))
 
 
 def _step_plan(context: Context, step: Step, considered: Considered, durations: Mapping[str, float]) -> StepPlan:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mlorch.lang.executed import Candidate, candidates
 from mlorch.lang.expressions import Expression, ExpressionError, has_expression, parts
 from mlorch.lang.interpreters import SHELLS, code_argument, only_paths
-from mlorch.lang.rendering import Command, Mode, RenderedCommand, render_command
+from mlorch.lang.rendering import Command, Mode, RenderedCommand, render_command, show_command
 from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, use_variable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mlorch.lang.shellwords import ShellText
 
-__all__ = ["Command", "CommandError", "RenderedCommand", "executed", "parse_command", "render_command"]
+__all__ = ["Command", "CommandError", "RenderedCommand", "executed", "parse_command", "render_command", "show_command"]
 
 
 _SIMPLE = HARMLESS | {" "}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from mlorch.lang.expressions import ExpressionError, evaluate, to_text
+from mlorch.lang.expressions import ExpressionError, NotKnownYet, evaluate, to_text
 from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, use_variable
 
 if TYPE_CHECKING:
@@ -97,6 +97,25 @@ def render_command(command: Command, scope: Mapping[str, object], which_shell: S
     return _checked(RenderedCommand(tuple(filled), tuple(values.env.items()), " ".join(shown), tuple(filled)))
 
 
+def show_command(command: Command, scope: Mapping[str, object]) -> str:
+    """The command for people, as `RenderedCommand.display`; what cannot be filled in (yet) stays as it was typed."""
+    if command.mode == "python":
+        return str(command.run).strip()
+    values = _Values(scope)
+    if command.text is not None:
+        return values.shown(command.text.pieces, known_only=True).strip()
+    words: list[str] = []
+    for index, pieces in enumerate(command.arguments):
+        if index == command.script:
+            words.append(_quote(values.shown(pieces, known_only=True)))
+            continue
+        try:
+            words.extend(map(_quote, values.fill(pieces)))
+        except (NotKnownYet, ExpressionError, CommandError):
+            words.append("".join(piece if isinstance(piece, str) else piece.typed for piece in pieces))
+    return " ".join(words)
+
+
 class _Values:
     """The values of one command: each evaluated once, with the variables in which they travel."""
 
@@ -161,14 +180,23 @@ class _Values:
         self.env[name] = value
         return f'"${{{name}}}"' if slot.where is Where.WORD else f"${{{name}}}"
 
-    def shown(self, pieces: Iterable[str | Slot]) -> str:
-        """The text with its values, for people: quoted so that pasting it would do the same."""
+    def shown(self, pieces: Iterable[str | Slot], *, known_only: bool = False) -> str:
+        """The text with its values, for people: quoted so that pasting it would do the same.
+
+        With `known_only` a slot without a value stays as it was typed.
+        """
         out: list[str] = []
         for piece in pieces:
             if isinstance(piece, str):
                 out.append(piece)
                 continue
-            value = self._value(piece)
+            try:
+                value = self._value(piece)
+            except (NotKnownYet, ExpressionError, CommandError):
+                if not known_only:
+                    raise
+                out.append(piece.typed)
+                continue
             if isinstance(value, list):
                 out.append(" ".join(_quote(item) for item in value))
             elif piece.where is Where.WORD:

@@ -63,6 +63,24 @@ def test_commands_are_shown_with_their_values_as_far_as_they_are_known() -> None
     assert planned(world).steps[1].command == "tool 7 out/b"
 
 
+def test_one_value_that_is_not_known_yet_hides_no_other() -> None:
+    spec = pipeline(
+        """
+        a: {run: tool, outputs: {x: out/a}, values: {n: integer}}
+        b:
+          run: 'tool ${{ inputs.a }} ${{ steps.a.values.n }} "${{ params.who }}" > ${{ outputs.x }}'
+          inputs: {a: '${{ steps.a.outputs.x }}'}
+          outputs: {x: out/b}
+        c: {run: [tool, '${{ inputs.a }}', 'n=${{ steps.a.values.n }}', '${{ params.who }}'], inputs: {a: out/a}}
+        """,
+        "params: {who: a b}",
+    )
+    assert [step.command for step in planned(World(params={"who": "a b"}), spec).steps[1:]] == [
+        'tool out/a ${{ steps.a.values.n }} "a b" > out/b',
+        "tool out/a n=${{ steps.a.values.n }} 'a b'",
+    ]
+
+
 def test_a_plan_touches_nothing() -> None:
     world = World(values={"a": "n=1"})
     world.run(SPEC)
