@@ -77,7 +77,7 @@ def _looked_at(terminal: Terminal, paths: tuple[str, ...]) -> tuple[Report, froz
     from mlorch.model.diagnostics import Diagnostic, Place
     from mlorch.world.project import PROJECT_FILE, read_file
 
-    root = _root(terminal, paths)
+    root = terminal.project = _root(terminal, paths)
     unreadable: list[Diagnostic] = []
 
     def read(file: str) -> tuple[str, bytes] | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mlorch.cli.terminal import Terminal
+    from mlorch.model.diagnostics import Place
     from mlorch.model.history import RunRecord, StepRecord
     from mlorch.model.status import BackfillRow
     from mlorch.session.contract import BackfillObserver, BackfillOutcome, Outcome
@@ -92,7 +93,10 @@ def observer_for(terminal: Terminal, session: Session, *, ask: bool = False, dry
 
         from mlorch.views.github import GithubObserver
 
-        return GithubObserver(terminal.raw, terminal.tail, lambda: secrets.token_hex(16), session.place)
+        def place(pipeline: str, step: str) -> Place | None:
+            return terminal.in_repository(session.place(pipeline, step))
+
+        return GithubObserver(terminal.raw, terminal.tail, lambda: secrets.token_hex(16), place)
     if terminal.live:
         return LateLive(terminal, _confirmed if ask else None)
     return LineObserver(terminal.say, terminal.warn, verbose=terminal.options.verbose)

@@ -84,10 +84,12 @@ def say_problems(terminal: Terminal, problems: Sequence[Diagnostic], *, error: b
     """Problems by place, with their source lines; as annotations for GitHub. `error`: on stderr."""
     ordered = sorted(problems, key=lambda item: item.sort_key)
     if terminal.github:
+        from dataclasses import replace
+
         from mlorch.views.github import diagnostic_line
 
         for problem in ordered:
-            terminal.raw(diagnostic_line(problem))
+            terminal.raw(diagnostic_line(replace(problem, place=terminal.in_repository(problem.place))))
         return
     from mlorch.views.problems import problem_lines, totals
 

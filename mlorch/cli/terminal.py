@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from mlorch.model.diagnostics import Place
     from mlorch.session.options import GlobalOptions
     from mlorch.session.session import Session
     from mlorch.views.rows import Row
@@ -26,6 +27,7 @@ class Terminal:
         self.options = options
         self.printed_document = False
         self.state_folder = ""
+        self.project = ""
 
     @property
     def json(self) -> bool:
@@ -53,7 +55,25 @@ class Terminal:
 
         session: Session = open_session(self.options)
         self.state_folder = session.state_folder
+        self.project = session.workspace.root
         return session
+
+    def in_repository(self, place: Place | None) -> Place | None:
+        """The place as GitHub names it: from the top of its checkout, of which the project may be a folder."""
+        top = os.environ.get("GITHUB_WORKSPACE", "")
+        if place is None or not top:
+            return place
+        from dataclasses import replace
+
+        from mlorch.model.errors import UsageError
+        from mlorch.world.project import find_project
+
+        try:
+            project = self.project or find_project(os.getcwd(), self.options.project or None)
+        except UsageError:
+            return place
+        file = os.path.relpath(os.path.join(os.path.realpath(project), place.file), os.path.realpath(top))
+        return place if file.startswith("..") else replace(place, file=file)
 
     def say(self, text: str = "") -> None:
         """A line on stdout; on stderr when stdout holds a document."""

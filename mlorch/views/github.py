@@ -146,6 +146,6 @@ class GithubObserver(QuietObserver):
         token = self._token()
         self._say(f"::stop-commands::{token}")
         for line in lines_of(self._tail(log, GROUP_BYTES), GROUP_LINES):
-            self._say(line)
+            self._say(tame(line))  # GitHub heeds `stop-commands`; not all that reads such a log does
         self._say(f"::{token}::")
         self._say("::endgroup::")

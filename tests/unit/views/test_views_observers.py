@@ -106,7 +106,7 @@ def test_output_of_steps_forges_no_command(failed_run: RunRecord) -> None:
     )
     failed_run.steps["::error::x"] = StepRecord("::error::x", StepState.BLOCKED, "", "##[error]y\n::error::z")
     tell(observer, failed_run)
-    assert "::error::forged" in said, "the log is there to be read"
+    assert "· ::error::forged" in said, "the log is there to be read"
     obeyed = runner_commands(said)
     what = "[/foo] is no markup, exit status 3"
     fields = "file=pipelines/a%2Cb.yaml,line=12,col=3,title=delay_model 2013-01-31 · train[lr=0.1%2Cseed=1]"
