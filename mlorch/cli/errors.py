@@ -38,9 +38,9 @@ def failed(terminal: Terminal, error: MlorchError) -> int:
     """Word an error that is no diagnostic."""
     code = int(error.exit_code)
     if terminal.json:
-        from mlorch.views.json_ import error_problems
+        from mlorch.views.json_ import error_problems, nothing
 
-        terminal.document(code, {}, error_problems(error))
+        terminal.document(code, nothing(terminal.command), error_problems(error))
     elif terminal.github:
         from mlorch.views.github import annotation
 
@@ -70,9 +70,9 @@ def say_error(terminal: Terminal, message: str, hint: str = "") -> None:
 
 def _wrong_spec(terminal: Terminal, error: SpecError) -> int:
     if terminal.json:
-        from mlorch.views.json_ import error_problems
+        from mlorch.views.json_ import error_problems, nothing
 
-        terminal.document(int(error.exit_code), {}, error_problems(error))
+        terminal.document(int(error.exit_code), nothing(terminal.command), error_problems(error))
     if error.diagnostics:
         say_problems(terminal, error.diagnostics, error=True)
     else:
@@ -111,9 +111,9 @@ def bug(terminal: Terminal, error: BaseException) -> int:
     message = f"mlorch has a bug ({type(error).__name__}); {where}"
     hint = "please report it with that file"
     if terminal.json:
-        from mlorch.views.json_ import plain_problem
+        from mlorch.views.json_ import nothing, plain_problem
 
-        terminal.document(ExitCode.BUG, {}, [plain_problem(message, hint)])
+        terminal.document(ExitCode.BUG, nothing(terminal.command), [plain_problem(message, hint)])
     say_error(terminal, message, hint if path else text)
     return ExitCode.BUG
 

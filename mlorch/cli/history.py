@@ -27,6 +27,7 @@ Run = Annotated[
 ]
 _CHUNK = 1 << 16
 _FOLLOW_S = 0.25
+_RUNS_SHOWN = 20
 
 
 @command(
@@ -52,7 +53,12 @@ def runs(
         typer.Option("--since", metavar="TIME", help="Only started since: an age (7d, 12h) or a time (2013-01-31)."),
     ] = "",
     partition: Annotated[str, typer.Option("--partition", "-p", metavar="KEY", help="Only of this partition.")] = "",
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many, the newest.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", "-n", metavar="N", min=1, help="At most so many, the newest (default: 20; with -o json: all)."
+        ),
+    ] = None,
 ) -> int:
     """The history of runs, newest first."""
     from mlorch.views.rows import run_row
@@ -63,8 +69,9 @@ def runs(
         if word not in known:
             raise UsageError(f"--status {word}: a run is never in this state", f"use one of {', '.join(sorted(known))}")
     session = terminal.session()
-    found = session.runs(RunsFilter(tuple(pipeline or ()), tuple(status or ()), partition, since, limit))
-    rows = [run_row(run, session.state_folder) for run in found]
+    most = limit or (0 if terminal.json else _RUNS_SHOWN)
+    found = session.runs(RunsFilter(tuple(pipeline or ()), tuple(status or ()), partition, since, most and most + 1))
+    rows = [run_row(run, session.state_folder) for run in (found[:most] if most else found)]
     if terminal.json:
         terminal.document(0, {"runs": rows})
     elif not rows:
@@ -78,6 +85,8 @@ def runs(
         from mlorch.views.plain import runs_lines
 
         terminal.lines(runs_lines(rows))
+    if most and len(found) > most and not (terminal.json or limit):
+        terminal.say(f"and older ones: mlorch runs --limit {10 * most}")
     return 0
 
 

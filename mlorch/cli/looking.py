@@ -152,9 +152,9 @@ def graph(
     from mlorch.views.rows import graph_row
 
     terminal: Terminal = ctx.obj
-    form = format_ or ("json" if terminal.json else "tree")
-    if form not in FORMATS:
-        raise UsageError(f"--format {form}: use one of {', '.join(FORMATS)}")
+    if format_ and format_ not in FORMATS:
+        raise UsageError(f"--format {format_}: use one of {', '.join(FORMATS)}")
+    form = "json" if terminal.json else format_ or "tree"
     session = terminal.session()
     graphs = session.graph(pipeline or None)
     if form == "json":

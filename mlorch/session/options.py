@@ -69,7 +69,7 @@ class BackfillOptions(NamedTuple):
 
 
 class RunsFilter(NamedTuple):
-    """`mlorch runs`. `since` is a duration (`2d`) or a time as typed, "" for all; `states` are run states."""
+    """`mlorch runs`. `since` is a duration (`2d`) or a time as typed, "" for all; `states` are run states; `limit` 0 is none."""
 
     pipelines: tuple[str, ...] = ()
     states: tuple[str, ...] = ()

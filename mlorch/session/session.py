@@ -201,8 +201,12 @@ class Session:
         return rows
 
     def runs(self, wanted: RunsFilter) -> list[RunRecord]:
-        """History, newest first."""
+        """History, newest first. Raises `UsageError` for a pipeline of which nobody knows."""
         self.workspace.layout.check()
+        recorded = self.workspace.layout.pipelines()
+        for name in wanted.pipelines:
+            if name not in recorded:
+                self.workspace.named(name)
         return self._history.filtered(wanted.pipelines, wanted.states, wanted.partition, wanted.since, wanted.limit)
 
     def find_run(self, text: str) -> RunRecord:
@@ -228,9 +232,9 @@ class Session:
         return [steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
 
     def cancel(self, run: RunRecord) -> str:
-        """End a run from another shell. Raises `UsageError` when it is over."""
+        """End a run from another shell, if it is not over; says what came of it."""
         if run.finished_at or not alive(run):
-            raise UsageError(f"run {run.run_id} is over: {run.state.value}")
+            return f"nothing to cancel: run {run.run_id} is over, {run.state.value.replace('_', ' ')}"
         os.kill(run.pid, CANCEL)
         return f"told run {run.run_id} (pid {run.pid}) to end its steps and stop"
 

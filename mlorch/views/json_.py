@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from mlorch.model.errors import MlorchError
 
 SCHEMA = 1
+_NOTHING: dict[str, dict[str, Any]] = {
+    "run": {"runs": []},
+    "show": {"runs": []},
+    "runs": {"runs": []},
+    "tick": {"runs": []},
+    "plan": {"pipelines": []},
+    "status": {"pipelines": []},
+    "backfill": {"partitions": [], "counts": {"total": 0}},
+    "graph": {"graphs": []},
+    "validate": {"files": [], "ok": False},
+    "next": {"ticks": []},
+}
+
+
+def nothing(command: str) -> dict[str, Any]:
+    """The `data` of a command that could not do its work: a list without items, where its list would be."""
+    return _NOTHING.get(command, {})
 
 
 def document(command: str, exit_code: int, data: dict[str, Any], problems: Iterable[Row] = ()) -> str:

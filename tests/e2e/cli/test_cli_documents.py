@@ -81,6 +81,38 @@ def test_errors_are_documents(project: Project, line: str, code: int) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "schema"),
+    [
+        ("run nope", "run"), ("run demo -p 2013-01-10 --now 2013-01-10", "run"), ("show nope", "run"), ("runs --pipeline nope", "run"),
+        ("plan nope", "plan"), ("status nope", "status"), ("backfill nope", "backfill"), ("graph nope", "graph"),
+        ("validate /nope", "validate"), ("next nope", "next"), ("tick nope", "tick"),
+    ],
+)  # fmt: skip
+def test_whoever_reads_the_list_of_a_command_finds_it_after_an_error_too(project: Project, line: str, schema: str) -> None:
+    project.json(*line.split(), code=5 if "--now" in line else 2, schema=schema)
+
+
+def test_a_drawing_that_was_asked_for_as_json_is_the_document(project: Project) -> None:
+    assert project.json("graph", "demo", "--format", "dot")["data"]["graphs"][0]["name"] == "demo"
+
+
+def test_a_program_gets_the_whole_history(project: Project) -> None:
+    for _ in range(3):
+        project("run", "demo", "-p", "*", "--only", "load", "--force")
+    assert len(project.json("runs", schema="run")["data"]["runs"]) == 30
+    assert len(project.json("runs", "--limit", "3", schema="run")["data"]["runs"]) == 3
+    lines = project("runs").stdout.splitlines()
+    assert len(lines) == 22, "a heading, twenty runs, and that there are more"
+    assert "--limit" in lines[-1]
+    assert "--limit" not in project("runs", "--limit", "30").stdout
+
+
+def test_to_cancel_what_is_over_is_nothing_to_do(project: Project) -> None:
+    project("run", "demo", "-p", "2013-01-02")
+    assert "nothing to cancel" in project.json("cancel", "@latest")["data"]["message"]
+
+
 def test_a_wrong_spec_is_a_document_with_places(project: Project) -> None:
     (project.folder / "pipelines" / "demo.yaml").write_text("mlorch: 1\nname: demo\nstps: {}\n", "utf-8")
     problems = project.json("run", "demo", code=3, schema="error")["problems"]
