@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mlorch.lang.executed import Candidate, candidates
 from mlorch.lang.expressions import Expression, ExpressionError, has_expression, parts
 from mlorch.lang.interpreters import SHELLS, code_argument, only_paths
-from mlorch.lang.rendering import Command, Mode, RenderedCommand, render_command, show_command
+from mlorch.lang.rendering import Command, Mode, RenderedCommand, list_in_text, render_command, show_command
 from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, use_variable
 
 if TYPE_CHECKING:
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from mlorch.lang.shellwords import ShellText
 
-__all__ = ["Command", "CommandError", "RenderedCommand", "executed", "parse_command", "render_command", "show_command"]
+__all__ = [
+    "Command",
+    "CommandError",
+    "RenderedCommand",
+    "executed",
+    "list_in_text",
+    "parse_command",
+    "render_command",
+    "show_command",
+]
 
 
 _SIMPLE = HARMLESS | {" "}

@@ -79,6 +79,11 @@ def schema_problem(param: Param) -> str:
     return ""
 
 
+def allowed_types(param: Param) -> tuple[str, ...]:
+    """The JSON types that a value of `param` may have."""
+    return _allowed(param, _schema(param))
+
+
 def _schema(param: Param) -> dict[str, Any]:
     if not param.schema:
         return {}

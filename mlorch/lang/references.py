@@ -54,7 +54,7 @@ def step_names(step: Step) -> Names:
         if has_expression(text):
             found |= references(text)
     for check in step.checks:
-        for text in (check.run,) if isinstance(check.run, str) else check.run:
+        for text in (check.message, *((check.run,) if isinstance(check.run, str) else check.run)):
             if has_expression(text):
                 found |= references(text)
     for text in conditions(step):

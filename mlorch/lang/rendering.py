@@ -9,10 +9,10 @@ from mlorch.lang.expressions import ExpressionError, NotKnownYet, evaluate, to_t
 from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, use_variable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlorch.lang.shellwords import ShellText, Word
-    from mlorch.lang.terms import Path
+    from mlorch.lang.terms import Expression, Path
 
 Mode: TypeAlias = Literal["argv", "shell", "python"]
 Shell: TypeAlias = Literal["bash", "sh"]
@@ -46,6 +46,12 @@ class Command(NamedTuple):
         variable = f"MLORCH_OUTPUT_{name.upper()}"
         whole = self.run if isinstance(self.run, str) else "\n".join(self.run)
         return variable in whole and re.search(variable + r"(?![A-Z0-9_])", whole) is not None
+
+    def slots(self) -> Iterator[tuple[Slot, int]]:
+        """Its slots, each with the number of the argument that it stands in (0 in a text for a shell)."""
+        arguments = (self.text.pieces,) if self.text is not None else self.arguments
+        for index, pieces in enumerate(arguments):
+            yield from ((piece, index) for piece in pieces if isinstance(piece, Slot))
 
 
 class RenderedCommand(NamedTuple):
@@ -97,6 +103,16 @@ def render_command(command: Command, scope: Mapping[str, object], which_shell: S
     return _checked(RenderedCommand(tuple(filled), tuple(values.env.items()), " ".join(shown), tuple(filled)))
 
 
+def list_in_text(expression: Expression, word: int | None = None) -> CommandError:
+    """What is wrong with a list that stands inside text, or inside quotes."""
+    return CommandError(
+        f"`${{{{ {expression.text} }}}}` is a list, and can only be a word of its own, outside quotes",
+        expression.offset,
+        "put spaces around it, or take one item",
+        word,
+    )
+
+
 def show_command(command: Command, scope: Mapping[str, object]) -> str:
     """The command for people, as `RenderedCommand.display`; what cannot be filled in (yet) stays as it was typed."""
     if command.mode == "python":
@@ -138,11 +154,7 @@ class _Values:
         try:
             if isinstance(value, list):
                 if not slot.alone:
-                    raise CommandError(
-                        f"{shown} is a list, and can only be a word of its own, outside quotes",
-                        expression.offset,
-                        "put spaces around it, or take one item",
-                    )
+                    raise list_in_text(expression)
                 return [to_text(item, f"item {index} of {shown}") for index, item in enumerate(value)]
             text = to_text(value, shown)
         except ExpressionError as error:

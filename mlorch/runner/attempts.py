@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlorch.engine.context import METRICS, StepsView
 from mlorch.engine.manifest import used_parameters
 from mlorch.lang.commands import parse_command, render_command
-from mlorch.lang.expressions import ExpressionError, condition
+from mlorch.lang.expressions import ExpressionError, condition, render
 from mlorch.model.attempt import AttemptRequest
 from mlorch.model.events import StepSucceeded
 from mlorch.model.spec import Write
@@ -170,7 +170,7 @@ def request_of(
     """
     step = attempt.step
     files = context.files
-    scope = run_scope(context, attempt, secrets)
+    scope = run_scope(context, attempt, secrets) if check is None else _check_scope(context, attempt, secrets)
     variables = context.environment(step, scope)
     scope["env"] = ChainMap(variables, context.inherited_env)
     command = context.command(step) if check is None else parse_command(check.run, "")
@@ -183,7 +183,6 @@ def request_of(
         variables[name] = secrets[name]
     if "PATH" in variables:
         variables["PATH"] = _absolute_path(files, variables["PATH"])
-    suffix = "log" if check is None else f"check{len(step.checks) - len(attempt.checks_left)}.log"
     if check is None:
         files.write_text(f"{own_files}context.json", _context_json(context, attempt, variables))
     working_dir = context.text(step, step.working_dir, scope) if step.working_dir else ""
@@ -192,7 +191,7 @@ def request_of(
         rendered.argv,
         tuple(variables.items()),
         files.absolute(working_dir or "."),
-        own_files + suffix,
+        f"{own_files}log",
         folders.record(attempt.folder),
         step.log_limit,
         step.timeout,
@@ -322,7 +321,7 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
         if any(secrets[secret] in text_of(value) for value in (*attempt.values.values(), attempt.metrics)):
             raise AttemptError("value", f"a value or metric of step {step.id} holds the secret {secret}")
     attempt.checks_left = []
-    scope = run_scope(context, attempt, {}) | {"values": attempt.values, "metrics": attempt.metrics or {}}
+    scope = _check_scope(context, attempt, {})
     for check in step.checks:
         if not check.expr:
             attempt.checks_left.append(check)
@@ -332,7 +331,12 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
         except ExpressionError as error:
             raise AttemptError("check", f"the check `{check.expr}` cannot be evaluated: {error.message}") from error
         if not good:
-            failed_check(attempt, check, f"the check `{check.expr.strip()}` is false")
+            failed_check(context, attempt, check, f"the check `{check.expr.strip()}` is false")
+
+
+def _check_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) -> dict[str, object]:
+    """What expressions of a check see: also what the step gave back."""
+    return run_scope(context, attempt, secrets) | {"values": attempt.values, "metrics": attempt.metrics or {}}
 
 
 def scrub(files: Files, attempt: Attempt, folders: RunFolders, secrets: Mapping[str, str]) -> None:
@@ -352,9 +356,15 @@ def scrub(files: Files, attempt: Attempt, folders: RunFolders, secrets: Mapping[
             files.write_text(path, masked)
 
 
-def failed_check(attempt: Attempt, check: Check, happened: str) -> None:
+def failed_check(context: Context, attempt: Attempt, check: Check, happened: str) -> None:
     """A check that does not hold: noted if it only warns. Raises `AttemptError` otherwise."""
-    text = f"{check.message} ({happened})" if check.message else happened
+    text = happened
+    if check.message:
+        try:
+            message = render(check.message, _check_scope(context, attempt, {}))
+        except ExpressionError:  # what it would show is not there; that the check fails must be told all the same
+            message = check.message
+        text = f"{message} ({happened})"
     if not check.warn:
         raise AttemptError("check", text)
     attempt.warnings.append(text)

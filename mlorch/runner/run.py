@@ -340,7 +340,7 @@ class Run:
             raise AttemptError("cancelled", "cancelled while its checks ran")
         if done.exit_code != 0 or done.cause != "exit":
             command = check.run if isinstance(check.run, str) else " ".join(check.run)
-            failed_check(attempt, check, f"the check `{command}` failed: {in_words(done, attempt.step)}")
+            failed_check(self.context, attempt, check, f"the check `{command}` failed: {in_words(done, attempt.step)}")
 
     def _next_check(self, attempt: Attempt) -> bool:
         if not attempt.checks_left:

@@ -108,6 +108,7 @@ _ALL = (
     Code("E503", "A name that is not known here", "What an expression sees depends on where it stands: the path of an output, for example, cannot depend on the run."),
     Code("E504", "A secret out of place", "Commands show in logs and process lists. A step that lists a secret finds it as a variable of that name.", "run: curl -H ${{ secrets.TOKEN }}", "secrets: [TOKEN]\nrun: curl -H $TOKEN"),
     Code("E505", "A command that cannot be started safely", "A value would become code there, or the text cannot be read for sure. Values travel as variables."),
+    Code("E506", "An expression where none is filled in", "It would stay as it was typed. Commands, paths of inputs and outputs, variables, conditions and checks take expressions.", "code: ['jobs/${{ params.lang }}/*.py']", "code: ['jobs/**/*.py']"),
     Code("E507", "A shell for a list of words", "A list of words is started as it is. For a shell write a text.", "shell: bash\nrun: [echo, hi]", "shell: bash\nrun: echo hi"),
     Code("E601", "Not yet", "The key is part of the language and its shape was checked, but this version of mlorch does not act on it. Ignoring it in silence would be worse."),
     Code("E701", "A parameter that contradicts itself", "Its default does not fit its schema, or the schema is none.", "lr: {type: number, default: fast}", "lr: {type: number, default: 0.1}"),

@@ -233,6 +233,13 @@ CHECKS = "a: {run: 'tool ${{ outputs.x }}', outputs: {x: out/a}, values: {n: int
         ("{expr: values.n > 9, severity: warn, message: too few}", "succeeded", "too few"),
         ("{expr: values.n > params.least}", "failed", "params.least"),
         ("{expr: values.n / 0 > 1}", "failed", "cannot be evaluated"),
+        (
+            "{expr: values.n > 9, message: 'only ${{ values.n }} of ${{ params.least }}'}",
+            "failed",
+            "only 3 of 7 (the check",
+        ),
+        ("{run: fails, message: '${{ values.n }} are bad'}", "failed", "3 are bad (the check"),
+        ("{run: fails, message: 'a ${{ values.n / 0 }} b'}", "failed", "a ${{ values.n / 0 }} b (the check"),
         ("{run: look}", "succeeded", ""),
         ("{run: fails, message: bad rows}", "failed", "bad rows"),
         ("{run: fails, severity: warn}", "succeeded", "exit status 1"),
@@ -251,12 +258,12 @@ def test_checks(check: str, state: str, told: str) -> None:
     assert world.peak == 1
 
 
-def test_check_commands_see_the_staged_outputs_and_have_logs_of_their_own() -> None:
+def test_check_commands_see_what_the_step_made_and_go_on_in_its_log() -> None:
     world = World(values={"a": "n=3"})
-    world.run(pipeline(CHECKS % "{run: [look, '${{ outputs.x }}']}, {run: look}"))
+    world.run(pipeline(CHECKS % "{run: [look, '${{ outputs.x }}', '${{ values.n }}']}, {run: look}"))
     command, first, second = world.executor.requests
-    assert first.argv == ("look", "out/.mlorch-r1/a")
-    assert len({command.log, first.log, second.log}) == 3
+    assert first.argv == ("look", "out/.mlorch-r1/a", "3")
+    assert command.log == first.log == second.log
 
 
 def test_a_file_that_cannot_be_read_fails_its_step_only() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlorch.lang.params import allowed_types
 from mlorch.spec.places import Map, Text, walk_place
 from mlorch.spec.shape import suggest
 
@@ -54,6 +55,11 @@ class Context:
     problems: list[Diagnostic] = field(default_factory=list)
     references: dict[str, set[str]] = field(default_factory=dict)
     """For each step the steps that its expressions name."""
+    param_types: dict[str, tuple[str, ...]] = field(init=False)
+    """The JSON types that each parameter of the pipeline may have."""
+
+    def __post_init__(self) -> None:
+        self.param_types = {param.name: allowed_types(param) for param in self.pipeline.params}
 
     def at(self, *keys: Key) -> int:
         """Offset of the value at `keys`."""

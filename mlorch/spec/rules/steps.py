@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlorch.lang.commands import CommandError, parse_command
+from mlorch.lang.commands import CommandError, list_in_text, parse_command
 from mlorch.lang.syntax import references
 from mlorch.lang.terms import OPEN, ExpressionError
 from mlorch.model.spec import SideEffects, TriggerRule
 from mlorch.spec.places import Map
 from mlorch.spec.rules.context import meant
+from mlorch.spec.rules.kinds import is_list
 
 if TYPE_CHECKING:
     from mlorch.model.spec import Retry, Step
@@ -52,15 +53,18 @@ def _command(context: Context, step: Step) -> None:
             "E507", message, context.at("steps", step.id, "shell"), "remove `shell`, or write `run` as a text"
         )
         return
-    _parse(context, run, step.shell, keys)
+    _parse(context, step, run, step.shell, keys)
 
 
-def _parse(context: Context, run: str | tuple[str, ...], shell: str, keys: tuple[Key, ...]) -> None:
+def _parse(context: Context, step: Step, run: str | tuple[str, ...], shell: str, keys: tuple[Key, ...]) -> None:
     """Report what makes a command unfit; unreadable expressions and secrets have been reported with the other strings."""
     if shell != "python" and not _is_readable(run):
         return
     try:
-        parse_command(run, shell)
+        command = parse_command(run, shell)
+        for slot, word in command.slots():
+            if not slot.alone and is_list(context, step, slot.expression.plain):
+                raise list_in_text(slot.expression, None if isinstance(run, str) else word)
     except CommandError as error:
         text = run if isinstance(run, str) else run[error.word or 0]
         offset = context.at(*keys) if isinstance(run, str) else context.at(*keys, error.word or 0)
@@ -124,7 +128,7 @@ def _checks(context: Context, step: Step) -> None:
             what = "both `expr` and `run`" if check.expr else "neither `expr` nor `run`"
             context.report("E209", f"a check has {what}", offset, "write one of them")
         elif check.run:
-            _parse(context, check.run, "", ("steps", step.id, "checks", position, "run"))
+            _parse(context, step, check.run, "", ("steps", step.id, "checks", position, "run"))
 
 
 def _retry(context: Context, step: Step) -> None:

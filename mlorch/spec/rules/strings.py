@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlorch.lang.syntax import parse_condition, places
 from mlorch.lang.terms import OPEN, ExpressionError
 from mlorch.spec.rules.context import meant
+from mlorch.spec.rules.kinds import whole
 from mlorch.spec.shape import suggest
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ _FIELDS: dict[str, frozenset[str]] = {
     "previous": frozenset({"peak_rss", "duration", "state"}),
     "model": frozenset({"path", "version", "metrics", "created"}),
 }
+_TIMES = (("partition", "start"), ("partition", "end"), ("run", "scheduled_at"))
 _STEP_FIELDS = ("outputs", "values", "metrics", "state")
+_INSTEAD = {
+    "version": "list what matters under `params`, or write the value",
+    "command": "values are for `run`; write it out",
+}
 _WHERE = {
     "outputs": "the step's own `outputs` exist while it runs: use them in `run`, `env` and `checks`",
     "values": "the step's own `values` exist after its command: use them in `checks`, or `steps.ID.values` in a later step",
@@ -53,10 +59,28 @@ _WHERE = {
 
 
 def check_strings(context: Context) -> None:
-    """Every string of the pipeline that may hold an expression."""
+    """Every string of the pipeline that may hold an expression, and those in which one would stay as it was typed."""
     _pipeline_env(context)
+    for key in ("partitions", "schedule", "triggers", "secrets"):
+        _unfilled(context, context.data.get(key), (key,))
     for step in context.pipeline.steps:
         _step(context, step)
+        if step.code or step.cache.version:
+            for key in ("code", "cache"):
+                _unfilled(context, context.data["steps"][step.id].get(key), ("steps", step.id, key))
+
+
+def _unfilled(context: Context, node: object, keys: tuple[Key, ...]) -> None:
+    """Expressions in a part of the file in which none are filled in."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            _unfilled(context, value, (*keys, key))
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            _unfilled(context, value, (*keys, position))
+    elif isinstance(node, str) and OPEN in node:
+        place = context.text.inside(context.at(*keys), node, node.index(OPEN))
+        context.report("E506", "no expression is filled in here", place, _INSTEAD.get(str(keys[-1]), ""))
 
 
 def _pipeline_env(context: Context) -> None:
@@ -96,6 +120,7 @@ def _templates(context: Context, step: Step) -> Iterator[tuple[str, frozenset[st
         yield from _words(step.run, RUN, (*base, "run"))
     for position, check in enumerate(step.checks):
         yield from _words(check.run, CHECK, (*base, "checks", position, "run"))
+        yield check.message, CHECK, (*base, "checks", position, "message")
     for item in step.inputs:
         for position, path in enumerate(item.paths):
             if OPEN in path:
@@ -218,7 +243,7 @@ def _problem(context: Context, step: Step | None, path: Path, visible: frozenset
         return None
     known = _members(context, step, root)
     if known is None or path[1] in known:
-        return None
+        return _further(context, path)
     if root == "partition" and not context.names.dimensions:
         return (
             "E502",
@@ -226,6 +251,16 @@ def _problem(context: Context, step: Step | None, path: Path, visible: frozenset
             "declare them at the top level",
         )
     return "E502", f"`{'.'.join(path[:2])}` does not exist", meant(path[1], known, f"{root}.") or _declare(root)
+
+
+def _further(context: Context, path: Path) -> tuple[str, str, str] | None:
+    """A problem with what comes after a name that exists."""
+    end = whole(context, path)
+    if end == path:
+        return None
+    found = ".".join(end)
+    hint = f"write `date({found}, '%Y-%m')` for a part of it" if end in _TIMES else ""
+    return "E502", f"`{'.'.join(path)}` does not exist: `{found}` has no names in it", hint
 
 
 def _members(context: Context, step: Step | None, root: str) -> frozenset[str] | None:
@@ -265,9 +300,9 @@ def _step_name(context: Context, step: Step | None, path: Path) -> tuple[str, st
     if path[2] == "metrics" and not target.metrics:
         return "E502", f"`{shown}`: the step {path[1]} has no `metrics`", f"declare `metrics: PATH` in {path[1]}"
     if len(path) == 3 or path[2] not in ("outputs", "values"):
-        return None
+        return _further(context, path)
     known = target.outputs | ({"metrics"} if target.metrics else set()) if path[2] == "outputs" else target.values
     if path[3] in known:
-        return None
+        return _further(context, path)
     full = ".".join(path[:4])
     return "E502", f"`{full}` does not exist", meant(path[3], known, f"{shown}.") or f"{path[1]} declares no {path[2]}"

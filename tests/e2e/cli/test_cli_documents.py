@@ -89,7 +89,9 @@ def test_errors_are_documents(project: Project, line: str, code: int) -> None:
         ("validate /nope", "validate"), ("next nope", "next"), ("tick nope", "tick"),
     ],
 )  # fmt: skip
-def test_whoever_reads_the_list_of_a_command_finds_it_after_an_error_too(project: Project, line: str, schema: str) -> None:
+def test_whoever_reads_the_list_of_a_command_finds_it_after_an_error_too(
+    project: Project, line: str, schema: str
+) -> None:
     project.json(*line.split(), code=5 if "--now" in line else 2, schema=schema)
 
 

@@ -64,7 +64,9 @@ def test_github(project: Project, tmp_path: Path) -> None:
     token = lines[forged - 1].removeprefix("::stop-commands::")
     assert f"::{token}::" in lines[forged:]
     assert any(line.startswith("::error file=pipelines/demo.yaml,line=") for line in lines)
-    assert not any(line.lstrip().startswith("::error::forged") for line in lines), "not even for one who knows no stop-commands"
+    assert not any(line.lstrip().startswith("::error::forged") for line in lines), (
+        "not even for one who knows no stop-commands"
+    )
     assert "| check | failed |" in summary.read_text("utf-8")
 
 

@@ -24,6 +24,20 @@ def test_a_variable_may_build_on_the_level_above_it(project: Project) -> None:
     assert (project.folder / "out/a").read_text() == "xbasey\n"
 
 
+def test_what_a_check_prints_stands_in_the_log_and_in_the_panel(project: Project) -> None:
+    write(
+        project,
+        "looked",
+        "steps:\n  one:\n    run: echo made; echo n=3 >> $MLORCH_VALUES\n    values: {n: integer}\n"
+        "    checks: [{run: 'echo found ${{ values.n }} >&2; exit 1', message: 'only ${{ values.n }}'}]\n",
+    )
+    done = project("run", "looked")
+    assert done.returncode == 1
+    assert "  only 3 (the check" in done.stdout
+    assert "  | made\n  | found 3\n" in done.stdout
+    assert project("logs", "@latest", "one").stdout == "made\nfound 3\n"
+
+
 def test_the_command_to_go_on_chooses_the_same_steps(project: Project) -> None:
     write(
         project,
