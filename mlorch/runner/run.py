@@ -60,7 +60,8 @@ class Run:
     """The run of one partition while it goes on.
 
     `start_ready` starts what may start, `ended` takes the end of an attempt, `published` that of a publication,
-    `timers` starts what has waited long enough. All of them append to the journal before they act.
+    `timers` starts what has waited long enough. All of them append to the journal before they act. `limit` is how many attempts
+    the executor may run at once, over all runs.
     """
 
     run_id: str

@@ -39,7 +39,8 @@ _NETWORK_FUSE = (
     "fuse.gcsfuse",
     "fuse.juicefs",
 )
-_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-")
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-")
+_SAFE = frozenset(map(ord, _PLAIN))
 _LONGEST = 180
 _KEPT = 120
 _SUFFIX_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -53,8 +54,8 @@ def encode_name(text: str) -> str:
     """
     if not text:
         return "_"
-    if text.isascii() and text.isidentifier() and text != "_" and len(text) <= _LONGEST:
-        return text  # nearly every id of a step; asked for some times in each attempt
+    if _PLAIN.issuperset(text) and text[0] != "." and text != "_" and len(text) <= _LONGEST:
+        return text  # nearly every step's id and partition's key; asked for some times in each attempt
     raw = os.fsencode(text)
     name = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw)
     if name.startswith("."):
