@@ -91,6 +91,11 @@ class FileError(MlorchError):
         super().__init__(message, hint)
         self.path = path
 
+    @property
+    def told(self) -> str:
+        """What is wrong and how to mend it, in one line."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class MachineError(MlorchError):
     """This machine lacks a program that the command works with, or the program refused: its owner must act."""

@@ -102,6 +102,17 @@ class Files(Protocol):
         """Put `staged` in place of `final` atomically; a folder replaces a folder. `staged` missing, `final` there: done before."""
         ...
 
+    def swap(self, staged: str, final: str, identity: str) -> None:
+        """Put `staged`, which has this identity, in place of `final`; what was there, if anything, stands at `staged` afterwards.
+
+        Called again after an interruption it finishes what is left. Raises `FileError` when it is refused: nothing has changed.
+        """
+        ...
+
+    def unswap(self, staged: str, final: str, identity: str) -> None:
+        """Undo a `swap`, from wherever it came to. May be interrupted and called again."""
+        ...
+
     def identity(self, path: str) -> str:
         """What stays the same when `path` is renamed, and differs for anything else there is at the time; "" if missing."""
         ...

@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlorch.model.errors import FileError
+from mlorch.model.errors import FileError, StateError
 from mlorch.model.events import PublishIntended, StepSucceeded, record
 
 if TYPE_CHECKING:
@@ -178,30 +178,33 @@ class Committer:
         if finals:
             files.flush([*staged, *(path for item in batch for path, _ in item.in_place)])
         journals = {id(item.journal): item.journal for item in batch}
-        intents = [item for item in batch if len(item.moves) > 1 or item.folders]
-        if intents:
+        announced = [item for item in batch if len(item.moves) > 1 or item.folders]
+        intents = {id(item): self._intent(item) for item in announced}
+        if announced:
             # Whoever reads the intent relies on what it names being there.
-            places = [place for item in intents for place, _, _ in item.moves]
+            places = [place for item in announced for place, _, _ in item.moves]
             files.flush_folders([*places, *(place.rpartition("/")[0] for place in places)])
-        for item in intents:
-            item.journal.append((self._intent(item),))
-        for journal in {id(item.journal): item.journal for item in intents}.values():
+        for item in announced:
+            item.journal.append((intents[id(item)],))
+        for journal in {id(item.journal): item.journal for item in announced}.values():
             journal.flush()
-        for item in batch:
-            for source, final, _ in item.moves:
-                files.move(source, final)
+        refused = {id(item): error for item in batch if (error := self._move(item, intents.get(id(item)))) is not None}
         if finals:
             files.flush_folders(finals)
-        done: list[tuple[Publication, StepSucceeded | FileError]] = [(item, self._with_outputs(item)) for item in batch]
+        done: list[tuple[Publication, StepSucceeded | FileError]] = [
+            (item, refused.get(id(item)) or self._with_outputs(item, intents.get(id(item)))) for item in batch
+        ]
         for key, journal in journals.items():
             journal.append(
                 [event for item, event in done if id(item.journal) == key and isinstance(event, StepSucceeded)]
             )
             journal.flush()
-        for path in (path for item in batch for path in item.discard):
-            # It is done and recorded; the staging folder is removed once more when the run ends.
-            with suppress(FileError):
-                files.remove(path)
+        for item in (item for item, event in done if isinstance(event, StepSucceeded)):
+            former = [staged for staged, _, _ in item.moves] if id(item) in intents else []
+            for path in (*former, *item.discard):
+                # It is done and recorded; the staging folder is removed once more when the run ends.
+                with suppress(FileError):
+                    files.remove(path)
         return done
 
     def _intent(self, item: Publication) -> PublishIntended:
@@ -215,8 +218,47 @@ class Committer:
         }
         return PublishIntended(success.run_id, success.at, success.step, success.attempt, moves, body)
 
-    def _with_outputs(self, item: Publication) -> StepSucceeded:
-        return item.success._replace(outputs=artifacts(self._files, item.moves, item.in_place))
+    def _move(self, item: Publication, intent: PublishIntended | None) -> FileError | None:
+        """Put the outputs of one step in place; if one is refused, none is."""
+        try:
+            if intent is not None:
+                move_all(self._files, intent)
+            else:
+                for source, final, _ in item.moves:
+                    self._files.move(source, final)
+        except FileError as error:
+            return error
+        return None
+
+    def _with_outputs(self, item: Publication, intent: PublishIntended | None) -> StepSucceeded | FileError:
+        try:
+            return item.success._replace(outputs=artifacts(self._files, item.moves, item.in_place))
+        except FileError as error:
+            if intent is not None:
+                take_back(self._files, intent)
+            return error
+
+
+def move_all(files: Files, intent: PublishIntended) -> None:
+    """Put what an intent names in place, or finish doing so. Raises `FileError` when one is refused: all is as it was before.
+
+    Raises `StateError` when that cannot be brought about either: what stood there waits in the staging folder.
+    """
+    try:
+        for (staged, final), identity in zip(intent.moves, intent.success["identities"], strict=True):
+            files.swap(staged, final, identity)
+    except FileError:
+        take_back(files, intent)
+        raise
+
+
+def take_back(files: Files, intent: PublishIntended) -> None:
+    """Former outputs stand where they stood before the moves of an intent. Raises `StateError`."""
+    for (staged, final), identity in zip(reversed(intent.moves), reversed(intent.success["identities"]), strict=True):
+        try:
+            files.unswap(staged, final, identity)
+        except FileError as error:
+            raise StateError(f"{error.message}; it waits at {staged}", error.hint) from error
 
 
 def artifacts(

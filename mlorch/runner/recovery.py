@@ -11,7 +11,7 @@ from mlorch.model.errors import FileError
 from mlorch.model.states import RunState, StepState
 from mlorch.model.times import iso_utc, parse_iso
 from mlorch.runner.attempts import folder_of, restore
-from mlorch.runner.commit import artifacts
+from mlorch.runner.commit import artifacts, move_all
 from mlorch.runner.ports import ORPHAN_GRACE
 
 # Seconds; the kernel's clock for files ticks at least a hundred times a second.
@@ -164,9 +164,9 @@ def _finish(
 ) -> None:
     """The staged outputs were whole and flushed: complete the moves and record the success."""
     body = dict(intent.success)
-    identities: list[str] = body.pop("identities", [])
+    del body["identities"]
     try:
-        _move_all(intent, identities, files)
+        move_all(files, intent)
     except FileError as error:
         _refused(state, run, step, error, journal, files, clock)
         return
@@ -188,16 +188,6 @@ def _finish(
                 files.remove(kept)
 
 
-def _move_all(intent: ev.PublishIntended, identities: list[str], files: Files) -> None:
-    """Complete the moves. Raises `FileError` when one cannot be made, or what was staged is gone."""
-    for staged, final in intent.moves:
-        files.move(staged, final)
-    for (staged, final), identity in zip(intent.moves, identities, strict=False):
-        # `move` takes nothing staged for done before; but a power cut, or a hand, may have taken it away.
-        if identity and files.identity(final) != identity:
-            raise FileError(f"what was staged at {staged} for {final} is gone", path=final)
-
-
 def _refused(
     state: PartitionState,
     run: RunRecord,
@@ -212,7 +202,7 @@ def _refused(
     if last is not None:
         restore(files, last.staging, last.aside)
     number = last.number if last is not None else 0
-    ended = ev.AttemptEnded(run.run_id, iso_utc(clock.wall()), step.id, number, "failed", "output", error.message)
+    ended = ev.AttemptEnded(run.run_id, iso_utc(clock.wall()), step.id, number, "failed", "output", error.told)
     journal.append((ended,))
     apply(state, ended)
 

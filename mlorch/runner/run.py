@@ -170,7 +170,7 @@ class Run:
             try:
                 make_places(self.context.files, attempt)
             except FileError as error:
-                self._failed(attempt, AttemptDone(attempt.token, "output"), StepState.FAILED, "output", error.message)
+                self._failed(attempt, AttemptDone(attempt.token, "output"), StepState.FAILED, "output", error.told)
                 continue
             self.ports.executor.submit(request)
         return len(requests)
@@ -331,7 +331,8 @@ class Run:
         except (AttemptError, FileError) as error:
             cause = error.cause if isinstance(error, AttemptError) else "output"
             state = StepState.CANCELLED if cause == "cancelled" else StepState.FAILED
-            self._failed(attempt, attempt.done or done, state, cause, error.message)
+            told = error.told if isinstance(error, FileError) else error.message
+            self._failed(attempt, attempt.done or done, state, cause, told)
             return
         self._publish(attempt)
 
@@ -414,7 +415,7 @@ class Run:
         attempt = self.publishing.pop(f"{self.run_id}/{success.step}/{success.attempt}")
         self.running[attempt.token] = attempt
         assert attempt.done is not None  # noqa: S101 - it was published
-        self._failed(attempt, attempt.done, StepState.FAILED, "output", error.message)
+        self._failed(attempt, attempt.done, StepState.FAILED, "output", error.told)
 
     def _failed(self, attempt: Attempt, done: AttemptDone, state: StepState, cause: str, detail: str) -> None:
         """An attempt ended without its result: undo, record, and let another one follow or not."""
@@ -474,7 +475,7 @@ class Run:
         except FileError as error:
             self._stage_folders.difference_update(map(folder_of, attempt.staging))
             kept = ", ".join(kept for _, kept in attempt.aside if kept) or ", ".join(map(folder_of, attempt.staging))
-            return f"; what it left could not be undone: {error.message} (kept: {kept})"
+            return f"; what it left could not be undone: {error.told} (kept: {kept})"
         return ""
 
     def _remove_temps(self, step: Step) -> None:

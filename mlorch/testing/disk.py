@@ -208,6 +208,33 @@ class MemoryFiles:
         self._take(target)
         self._rename(source, target)
 
+    def swap(self, staged: str, final: str, identity: str) -> None:
+        """Put `staged` in place of `final`; what was there stands at `staged` afterwards."""
+        self._changing("swap", staged, final)
+        if self.identity(final) == identity:
+            return
+        if self.identity(staged) != identity:
+            raise FileError(f"what was staged at {staged} for {final} is gone", path=final)
+        self._swap(staged, final)
+
+    def unswap(self, staged: str, final: str, identity: str) -> None:
+        """Undo `swap`."""
+        self._changing("unswap", staged, final)
+        if self.identity(final) == identity:
+            self._swap(final, staged)
+
+    def _swap(self, one: str, other: str) -> None:
+        source, target, between = self.absolute(one), self.absolute(other), "/.between"
+        if source in self._files and target in self._folders:
+            raise FileError(f"a folder stands at {other}, where a file should go", path=other)
+        if source in self._folders and target in self._files:
+            raise FileError(f"a file stands at {other}, where a folder should go", path=other)
+        if self.exists(other):
+            self._rename(target, between)
+        self._rename(source, target)
+        if self.exists(between):
+            self._rename(between, source)
+
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder; missing is fine."""
         self._changing("remove", path)

@@ -251,8 +251,27 @@ class ProjectFiles:
 
         source, target = self.absolute(staged), self.absolute(final)
         publish.move(source, target)
+        self._moved(source, target)
+
+    def _moved(self, source: str, target: str) -> None:
         seen = self._staged.pop(source, None)
         self._published[target] = None if seen is None else _after_move(seen, target)
+
+    def swap(self, staged: str, final: str, identity: str) -> None:
+        """Put `staged` in place of `final`; what was there stands at `staged` afterwards. See `Files.swap`."""
+        from mlorch.world import publish
+
+        source, target = self.absolute(staged), self.absolute(final)
+        publish.swap(source, target, int(identity))
+        self._moved(source, target)
+
+    def unswap(self, staged: str, final: str, identity: str) -> None:
+        """Undo `swap`. See `Files.unswap`."""
+        from mlorch.world import publish
+
+        source, target = self.absolute(staged), self.absolute(final)
+        publish.unswap(source, target, int(identity))
+        self._published.pop(target, None)
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder, links not followed; missing is fine."""

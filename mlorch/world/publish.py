@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from mlorch.model.errors import FileError
 from mlorch.world.trouble import file_error
+
+if TYPE_CHECKING:
+    from mlorch.model.errors import StateError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -47,28 +51,33 @@ def _move_otherwise(staged: str, final: str, error: OSError) -> None:
             _move_missing(staged, final, error)
         elif number in (errno.ENOTEMPTY, errno.EEXIST):
             _replace_folder(staged, final)
-        elif number == errno.EISDIR:
-            raise FileError(
-                f"a folder stands at {final}, where a file should go",
-                "move it away, or end the output's path in `/`",
-                final,
-            ) from error
-        elif number == errno.ENOTDIR and os.path.isdir(staged):
-            raise FileError(
-                f"a file stands at {final}, where a folder should go",
-                "move it away, or take the `/` off the output's path",
-                final,
-            ) from error
-        elif number == errno.EXDEV:
-            raise FileError(
-                f"{final} is on another file system than its own folder (a mount point?), so it cannot be replaced at once",
-                "make the output a folder or file below it",
-                final,
-            ) from error
         else:
-            raise file_error(error, final, "put the output at")
+            raise _refusal(error, staged, final) from error
     except OSError as second:
         raise file_error(second, final, "put the output at") from second
+
+
+def _refusal(error: OSError, staged: str, final: str) -> FileError | StateError:
+    """Why an output cannot be put in its place."""
+    if error.errno == errno.EISDIR:
+        return FileError(
+            f"a folder stands at {final}, where a file should go",
+            "move it away, or end the output's path in `/`",
+            final,
+        )
+    if error.errno == errno.ENOTDIR and os.path.isdir(staged):
+        return FileError(
+            f"a file stands at {final}, where a folder should go",
+            "move it away, or take the `/` off the output's path",
+            final,
+        )
+    if error.errno == errno.EXDEV:
+        return FileError(
+            f"{final} is on another file system than its own folder (a mount point?), so it cannot be replaced at once",
+            "make the output a folder or file below it",
+            final,
+        )
+    return file_error(error, final, "put the output at")
 
 
 def _move_missing(staged: str, final: str, error: OSError) -> None:
@@ -124,6 +133,74 @@ def _finish(waiting: str, final: str) -> None:
         os.rename(final, old)
     os.rename(waiting, final)
     remove(f"{folder}/.old-{name}")
+
+
+def swap(staged: str, final: str, new: int) -> None:
+    """Put `staged`, whose inode is `new`, at `final`; what was there stands at `staged` afterwards, for `unswap` or removal.
+
+    Called again after an interruption anywhere it finishes what is left. Raises `FileError` and `StateError`.
+    """
+    aside = _aside(staged)
+    try:
+        if _inode(final) == new:
+            if os.path.lexists(aside):
+                os.rename(aside, staged)
+        elif _inode(staged) != new:
+            raise FileError(f"what was staged at {staged} for {final} is gone", "run the step again", final)
+        else:
+            _swap(staged, final, aside)
+    except OSError as error:
+        raise _refusal(error, staged, final) from error
+
+
+def _swap(staged: str, final: str, aside: str) -> None:
+    if os.path.lexists(final):
+        if os.path.isdir(staged) != (os.path.isdir(final) and not os.path.islink(final)):
+            number = errno.ENOTDIR if os.path.isdir(staged) else errno.EISDIR
+            raise OSError(number, os.strerror(number))
+        if exchange(staged, final):
+            return
+        os.rename(final, aside)
+    try:
+        os.makedirs(os.path.dirname(final), exist_ok=True)
+        os.rename(staged, final)
+    except OSError:
+        if os.path.lexists(aside):
+            os.rename(aside, final)
+        raise
+    if os.path.lexists(aside):
+        os.rename(aside, staged)
+
+
+def unswap(staged: str, final: str, new: int) -> None:
+    """Undo a `swap`, from wherever it came to: what was at `final` stands there again, and `staged` holds what it held.
+
+    May be called again after an interruption, too. Raises `FileError` and `StateError`.
+    """
+    aside = _aside(staged)
+    try:
+        if _inode(final) == new:
+            if os.path.lexists(staged):
+                if exchange(staged, final):
+                    return
+                os.rename(staged, aside)
+            os.rename(final, staged)
+        if os.path.lexists(aside):
+            os.rename(aside, final)
+    except OSError as error:
+        raise file_error(error, final, "put back what was at") from error
+
+
+def _aside(staged: str) -> str:
+    folder, name = os.path.split(staged)
+    return f"{folder}/.former-{name}"
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.lstat(path).st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def remove(path: str) -> None:

@@ -184,6 +184,41 @@ def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(files: Files) -> N
     assert files.read_text("out/x/inner", 9) == files.read_text("out/y", 9) == "keep"
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+@pytest.mark.parametrize("former", [False, True])
+def test_what_is_swapped_can_be_swapped_back(files: Files, *, is_folder: bool, former: bool) -> None:
+    inner = "/x" if is_folder else ""
+    if former:
+        files.write_text("out/a" + inner, "former")
+    staged = files.stage(STAGING, "out/a", is_folder=is_folder)
+    files.write_text(staged + inner, "new")
+    identity = files.identity(staged)
+    old = "former" if former else None
+    for _ in range(2):
+        files.swap(staged, "out/a", identity)
+        assert (files.read_text("out/a" + inner, 9), files.read_text(staged + inner, 9)) == ("new", old)
+    look = files.look("out/a")
+    assert look is not None
+    for _ in range(2):
+        files.unswap(staged, "out/a", identity)
+        assert (files.read_text("out/a" + inner, 9), files.read_text(staged + inner, 9)) == (old, "new")
+    after = files.look("out/a")
+    assert after is None if not former else after is not None and after.digest != look.digest
+
+
+def test_swapping_what_is_gone_or_of_the_wrong_kind_changes_nothing(files: Files) -> None:
+    staged = files.stage(STAGING, "out/a", is_folder=False)
+    files.write_text(staged, "new")
+    identity = files.identity(staged)
+    files.write_text("out/a/inner", "keep")
+    with pytest.raises(FileError, match="folder stands"):
+        files.swap(staged, "out/a", identity)
+    assert (files.read_text(staged, 9), files.read_text("out/a/inner", 9)) == ("new", "keep")
+    files.remove(staged)
+    with pytest.raises(FileError, match="is gone"):
+        files.swap(staged, "out/a", identity)
+
+
 def test_what_is_put_aside_comes_back(files: Files) -> None:
     files.write_text("out/a", "former")
     files.set_aside("out/a", "out/.aside")

@@ -30,6 +30,14 @@ CALLS = (
     "open",
 )
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
+REFUSALS = (errno.EACCES, errno.EBUSY, errno.EINVAL)
+"""Of a rename. EINVAL is what a file system says that cannot exchange two names."""
+TOGETHER = (
+    ("data/chain/b.txt", "data/chain/other/b.txt"),
+    ("data/diamond/left/part0", "data/diamond/left/part2", "data/diamond/left.txt"),
+    ("data/inplace/folder/part0", "data/inplace/folder/part2", "data/inplace/staged.txt"),
+)
+"""Outputs of one step: all of them, or none."""
 KEPT_SECONDS = 3.0
 
 
@@ -45,6 +53,7 @@ class Fault:
 
 FAULTS = (
     Fault("one call of mlorch fails (ENOSPC, EIO, EROFS, EDQUOT)", "main", "error", 5),
+    Fault("one rename of mlorch is refused (EACCES, EBUSY, EINVAL)", "main", "refuse", 3),
     Fault("the disk fails from one call of mlorch on", "main", "full", 4),
     Fault("half a write of mlorch, then the disk is full", "main", "short", 1),
     Fault("one call of the supervisor fails", "supervisor", "error", 2),
@@ -55,7 +64,7 @@ FAULTS = (
     Fault("kill -9 of the supervisor before or after a call", "supervisor", "after", 2),
     Fault("kill -9 of the supervisor in the middle of a write", "supervisor", "torn", 1),
 )
-"""`share`: how many of 26."""
+"""`share`: how many of 29."""
 
 
 class Injections:
@@ -105,10 +114,14 @@ class Injections:
         names = [name for name in CALLS if counts[name]]
         if fault.do in ("short", "torn"):
             names = [name for name in names if name in ("write", "pwrite")]
+        if fault.do == "refuse":
+            names = [name for name in names if name.startswith("rename")]
         name = self._random.choice(names)
         chosen = {"FAULT_CALL": name, "FAULT_AT": str(self._random.randint(1, counts[name]))}
         if fault.do in ("error", "full"):
             chosen["FAULT_DO"] = str(self._random.choice(ERRORS))
+        elif fault.do == "refuse":
+            chosen["FAULT_DO"] = str(self._random.choice(REFUSALS))
         elif fault.do == "after":
             chosen["FAULT_DO"] = self._random.choice(("after", "before")) if fault.who == "supervisor" else "after"
         else:
@@ -129,6 +142,8 @@ class Injections:
         tally.times += 1
         self._judge(fault, tally, what, code, said)
         self._hold_records(tally, what, known)
+        if code in (0, 1):
+            self._hold_sets(tally, what)
         stopped = project.finish()
         watcher.stop(tally, what)
         project.check(tally, what, stopped=stopped)
@@ -155,6 +170,14 @@ class Injections:
             tally.note("unclear", f"{what}: the failure names no file: {said[-600:]}")
         if code != -9 and fault.who == "main" and (living := project.living()):
             tally.note("left", f"{what}: ends with {code} while processes {living} of it live")
+
+    def _hold_sets(self, tally: Tally, what: str) -> None:
+        """Outputs of one step stand there together, of one version."""
+        for paths in TOGETHER:
+            there = [path for name in paths if (path := self._project.folder / name).exists()]
+            versions = [path.read_bytes().split(b"\n", 1)[0] for path in there]
+            if len(set(versions)) > 1 or len(there) not in (0, len(paths)):
+                tally.note("half", f"{what}: {', '.join(paths)} are of versions {versions}")
 
     def _hold_records(self, tally: Tally, what: str, known: set[str]) -> None:
         """What the command recorded as done stands there whole, in the version of this round."""

@@ -160,7 +160,7 @@ def test_an_intent_is_finished_and_its_step_does_not_run_again() -> None:
     world.files.put("out/a", "older")
     whole = World()
     whole.run(spec)
-    moves = [index for index, change in enumerate(whole.files.changes, 1) if change[0] == "move"]
+    moves = [index for index, change in enumerate(whole.files.changes, 1) if change[0] == "swap"]
     world.files.kill_at = moves[1]
     assert world.killed(spec)
     assert (world.files.text("out/a"), world.files.text("out/b")) == ("a()", None)
@@ -176,9 +176,11 @@ def test_an_intent_that_cannot_be_finished_is_a_failed_attempt() -> None:
     world.journal().kill_after = 3
     assert world.killed(spec)
     world.files.make_folder("out/b/in_the_way")
+    world.files.put("out/a", "former")
     run = world.run(spec)
     assert any(isinstance(event, AttemptEnded) and event.cause == "output" for event in world.events())
     assert states(run) == {"a": "failed"}
+    assert world.files.text("out/a") == "former", "all or nothing"
     assert world.left_over() == []
     world.files.remove("out/b")
     assert world.run(spec).state is RunState.SUCCEEDED
@@ -219,7 +221,7 @@ def test_an_announced_publication_is_finished_unless_what_was_staged_is_gone(*, 
         world.files.put(path, "former")
 
     def kill_before_the_second(what: tuple[str, ...]) -> None:
-        if what[0] == "move" and what[2] == "out/b":
+        if what[0] == "swap" and what[2] == "out/b":
             raise Killed
 
     world.files.refuse = kill_before_the_second
@@ -232,4 +234,28 @@ def test_an_announced_publication_is_finished_unless_what_was_staged_is_gone(*, 
     world.run(spec)
     assert world.started == (["a", "a"] if taken_away else ["a"])
     assert "former" not in {world.files.text("out/a"), world.files.text("out/b")}
+    assert world.left_over() == []
+
+
+@pytest.mark.parametrize("kill", [1, 2, 3])
+def test_an_intent_that_is_refused_can_be_taken_back_after_a_kill_at_any_of_its_changes(kill: int) -> None:
+    spec = pipeline(TWO)
+    world = World()
+    world.files.put("out/a", "former")
+    world.files.make_folder("out/b/in_the_way")
+    changes = 0
+
+    def killing(what: tuple[str, ...]) -> None:
+        nonlocal changes
+        changes += what[0] in ("swap", "unswap")
+        if changes == kill and what[0] in ("swap", "unswap"):
+            raise Killed
+
+    world.files.refuse = killing
+    with pytest.raises(Killed):
+        world.run(spec)
+    world.files.refuse = lambda _: None
+    world.crash()
+    assert states(world.run(spec)) == {"a": "failed"}
+    assert world.files.text("out/a") == "former"
     assert world.left_over() == []

@@ -85,7 +85,7 @@ def test_several_moves_are_announced_and_the_announcement_is_durable_first() -> 
     durable: list[int] = []
 
     def refuse(what: tuple[str, ...]) -> None:
-        if what[0] == "move":
+        if what[0] == "swap":
             durable.append(bench.journal.durable)
 
     bench.files.refuse = refuse
@@ -119,6 +119,69 @@ def test_a_place_that_refuses_fails_its_own_step_only() -> None:
     assert isinstance(results["a"], StepSucceeded)
     assert isinstance(results["c"], StepSucceeded)
     assert [e.step for e in bench.journal.events if isinstance(e, StepSucceeded)].count("a") == 1
+
+
+@pytest.mark.parametrize("refused", [0, 1, 2])
+def test_if_one_of_several_is_refused_all_stay_as_they_were(refused: int) -> None:
+    bench = Bench()
+    names = ["x", "y", "z"]
+    for name in names:
+        bench.files.put(f"out/{name}", f"former {name}")
+    bench.files.remove("out/z")
+    item = bench.publication("a", *names)
+    bad = names[refused]
+    bench.files.remove(f"out/{bad}")
+    bench.files.make_folder(f"out/{bad}/in_the_way")
+    before = {path: bench.files.text(path) for path in bench.files.listing() if ".mlorch" not in path}
+    bench.committer.submit(item)
+    bench.committer.submit(bench.publication("b", "other"))
+    results = {found.success.step: result for found, result in bench.results(2)}
+    error = results["a"]
+    assert isinstance(error, FileError)
+    assert f"out/{bad}" in error.message
+    assert isinstance(results["b"], StepSucceeded)
+    after = {path: bench.files.text(path) for path in bench.files.listing() if ".mlorch" not in path}
+    assert after == before | {"out/other": "other"}
+    assert [bench.files.text(staged) for staged, _, _ in item.moves] == names, "nothing is thrown away"
+
+
+def test_outputs_that_cannot_be_read_again_are_taken_back() -> None:
+    bench = Bench()
+    bench.files.put("out/x", "former")
+    bench.files.unreadable["out/y"] = FileError("cannot read out/y")
+    bench.committer.submit(bench.publication("a", "x", "y"))
+    [(_, error)] = bench.results(1)
+    assert isinstance(error, FileError)
+    assert (bench.files.text("out/x"), bench.files.text("out/y")) == ("former", None)
+
+
+def test_what_waits_aside_is_kept_when_an_output_is_refused() -> None:
+    bench = Bench()
+    bench.files.put("out/.mlorch-r1/old", "former of an output in place")
+    bench.files.make_folder("out/x/in_the_way")
+    bench.committer.submit(bench.publication("a", "x")._replace(discard=("out/.mlorch-r1/old",)))
+    bench.results(1)
+    assert bench.files.text("out/.mlorch-r1/old") == "former of an output in place"
+
+
+def test_what_cannot_be_put_back_stops_everything_and_is_kept() -> None:
+    bench = Bench()
+    bench.files.put("out/x", "former")
+    bench.files.make_folder("out/y/in_the_way")
+    bench.files.refuse = lambda what: FileError("not permitted") if what[0] == "unswap" else None
+    bench.committer.submit(bench.publication("a", "x", "y"))
+    with pytest.raises(StateError, match="waits at out"):
+        bench.results(1)
+    assert bench.files.text("out/.mlorch-r1/x") == "former"
+    bench.committer.close()
+
+
+def test_former_outputs_go_when_the_success_is_recorded() -> None:
+    bench = Bench()
+    bench.files.put("out/x", "former")
+    bench.committer.submit(bench.publication("a", "x", "y"))
+    bench.results(1)
+    assert [path for path in bench.files.listing() if ".mlorch" in path] == []
 
 
 def test_what_cannot_be_thrown_away_does_not_undo_a_success() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -403,6 +404,102 @@ def test_replacing_a_folder_can_be_cut_off_before_any_system_call(
         assert (final / "sub/b").read_text() == ".s"
         assert os.listdir(out / ".s") == []
     assert 0 < finished < 30
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("is_folder", [False, True])
+@pytest.mark.parametrize("former", [False, True])
+def test_a_swap_and_its_undoing_can_be_cut_off_before_any_system_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, swaps: bool, back: bool, is_folder: bool, former: bool
+) -> None:
+    """Whatever was cut off wherever, the same call again finishes it, and the other one undoes it."""
+    left = [10**9]
+
+    def cutting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            if left[0] == 0:
+                raise CutOffError
+            left[0] -= 1
+            return real(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "rename", cutting(os.rename))
+    monkeypatch.setattr(publish, "exchange", cutting(publish.exchange) if swaps else lambda _one, _other: False)
+
+    def put(path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if is_folder:
+            path.mkdir()
+        (path / "x" if is_folder else path).write_text(text)
+
+    def text(path: Path) -> str | None:
+        inner = path / "x" if is_folder else path
+        return inner.read_text() if inner.exists() else None
+
+    for calls in range(5):
+        final, staged = tmp_path / f"{calls}/d", tmp_path / f"{calls}/.s/d"
+        if former:
+            put(final, "old")
+        put(staged, "new")
+        words = (str(staged), str(final), os.lstat(staged).st_ino)
+        old = "old" if former else None
+        if back:
+            publish.swap(*words)
+        left[0] = calls
+        with contextlib.suppress(CutOffError):
+            (publish.unswap if back else publish.swap)(*words)
+        left[0] = 10**9
+        assert text(final) in ((old, "new") if swaps else (old, "new", None))
+        for _ in range(2):
+            publish.swap(*words)
+            assert (text(final), text(staged)) == ("new", old)
+        for _ in range(2):
+            publish.unswap(*words)
+            assert (text(final), text(staged)) == (old, "new")
+        assert os.listdir(staged.parent) == ["d"]
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_a_swap_that_is_refused_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, swaps: bool
+) -> None:
+    staged, final = tmp_path / ".s/d", tmp_path / "d"
+    staged.parent.mkdir()
+    staged.write_text("new")
+    (final / "keep").mkdir(parents=True)
+    if not swaps:
+        monkeypatch.setattr(publish, "exchange", lambda _one, _other: False)
+    with pytest.raises(FileError, match="a folder stands at"):
+        publish.swap(str(staged), str(final), os.lstat(staged).st_ino)
+    (final / "keep").rmdir()
+    final.rmdir()
+    final.write_text("old")
+    real = os.rename
+
+    def refusing(one: str, other: str) -> None:
+        if other == str(final) and one == str(staged):
+            raise OSError(errno.EBUSY, "busy")
+        real(one, other)
+
+    monkeypatch.setattr(os, "rename", refusing)
+    if not swaps:
+        with pytest.raises(FileError, match="busy"):
+            publish.swap(str(staged), str(final), os.lstat(staged).st_ino)
+        assert (staged.read_text(), final.read_text()) == ("new", "old")
+
+
+def test_a_link_at_the_final_path_is_swapped_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    staged, final = tmp_path / ".s/d", tmp_path / "d"
+    staged.parent.mkdir()
+    staged.write_text("new")
+    (tmp_path / "elsewhere").mkdir()
+    final.symlink_to(tmp_path / "elsewhere")
+    publish.swap(str(staged), str(final), os.lstat(staged).st_ino)
+    assert final.read_text() == "new"
+    assert staged.is_symlink()
+    assert (tmp_path / "elsewhere").is_dir()
 
 
 def test_the_exchange_is_one_step_here_or_said_to_be_missing(tmp_path: Path) -> None:
