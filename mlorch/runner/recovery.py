@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlorch.engine.fold import apply
+from mlorch.engine.fold import INTERRUPTED, apply
 from mlorch.model import events as ev
 from mlorch.model.errors import FileError
 from mlorch.model.states import RunState, StepState
@@ -112,19 +112,20 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
 
 
 def _left_before(state: PartitionState, ports: Ports) -> dict[str, Adoptable]:
-    """What an earlier recovery found fit for adoption, and its run was cut off before it came to it."""
+    """What an earlier recovery found fit for adoption, and no run has come to it since: cut off, or it was not selected."""
     found: dict[str, Adoptable] = {}
-    newer: set[str] = set()
-    for run in reversed(state.runs):
-        if run.state not in (RunState.RUNNING, RunState.LOST):
-            break
-        for step in run.steps.values() if run.state is RunState.LOST else ():
-            if step.state is StepState.LOST and step.id not in newer:
-                adoptable = _ended_well(run, step, ports.folders)
-                if adoptable is not None:
-                    found[step.id] = adoptable
-        newer.update(step.id for step in run.steps.values() if step.attempts)
+    for step_id in [step_id for step_id, how in state.unfinished.items() if how == INTERRUPTED]:
+        newest = next((run for run in reversed(state.runs) if _attempts(run, step_id)), None)
+        if newest is not None and newest.steps[step_id].state is StepState.LOST:
+            adoptable = _ended_well(newest, newest.steps[step_id], ports.folders)
+            if adoptable is not None:
+                found[step_id] = adoptable
     return found
+
+
+def _attempts(run: RunRecord, step_id: str) -> bool:
+    step = run.steps.get(step_id)
+    return step is not None and bool(step.attempts)
 
 
 def _ended_well(run: RunRecord, step: StepRecord, folders: RunFolders) -> Adoptable | None:

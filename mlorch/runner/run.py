@@ -567,14 +567,19 @@ class Run:
 
     def finish(self) -> RunRecord:
         """Record how the run ended; no staging folder of it is left, and of those before it only what is told."""
-        for adopted in self.adoptable.values():
+        kept: set[str] = set()
+        for step_id, adopted in self.adoptable.items():
+            if self._comes_back_to(step_id, adopted):
+                kept.update(map(folder_of, adopted.record.staging))
+                continue
             try:
                 adopted.discard(self.context.files)
             except FileError as error:
                 self.ports.observer.note(f"what run {adopted.run_id} left could not be undone: {error.message}")
-        for parent in sorted(self._stage_folders):
+        folders = sorted(self._stage_folders - kept)
+        for parent in folders:
             self._discard(parent)
-        self.context.files.flush_folders(sorted(self._stage_folders))
+        self.context.files.flush_folders(folders)
         state = run_state(step.state for step in self.record.steps.values())
         code = exit_code_of(state)
         if state is RunState.NOT_READY and only_busy(self.record.steps.values(), self.context.graph.needs):
@@ -588,6 +593,17 @@ class Run:
         self.journal.flush()
         self.ports.observer.run_ended(self.record)
         return self.record
+
+    def _comes_back_to(self, step_id: str, adopted: Adoptable) -> bool:
+        """Whether a later run may take over what this one had no use for: its step was not selected, or it did not come to it.
+
+        Not where the former content of an output waits: that must not be kept waiting.
+        """
+        if step_id not in self.context.by_id or any(path for path, _ in adopted.record.aside):
+            return False
+        ended = self.record.steps.get(step_id)
+        later = (StepState.CANCELLED, StepState.BLOCKED, StepState.NOT_READY)
+        return step_id not in self.context.selected or (ended is not None and ended.state in later)
 
     def _why(self, state: RunState) -> str:
         if state is RunState.SUCCEEDED:

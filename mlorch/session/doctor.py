@@ -236,6 +236,11 @@ class StateDoctor:
     def _staging(self) -> Iterator[Finding]:
         for folder, run_id in self._left_over():
             mended = ""
+            if run_id in self._journals.lost and run_id not in self._journals.aside:
+                yield _ok(
+                    f"{folder} holds results of run {run_id}, which was cut off: the next run of their steps takes them"
+                )
+                continue
             remedy = f"{_REPAIRS} removes it"
             if run_id in self._journals.aside:
                 remedy = "look into it: it may hold the former content of an `in_place` output; then remove it"

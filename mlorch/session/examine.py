@@ -32,7 +32,8 @@ class Look:
     """What one reading of a journal found.
 
     `mends` says for each damage what `Gaps.result` does. `cut_off` are the runs without an end, `staging` the folders in
-    which attempts had their staging folders, `aside` the runs that set the former content of an output aside there.
+    which attempts had their staging folders, `aside` the runs that set the former content of an output aside there, `lost`
+    those that were cut off.
     """
 
     survey: Survey
@@ -41,6 +42,7 @@ class Look:
     cut_off: dict[str, ev.RunStarted] = field(default_factory=dict)
     staging: set[str] = field(default_factory=set)
     aside: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
 
 
 def look(path: str) -> Look:
@@ -61,6 +63,8 @@ def look(path: str) -> Look:
             found.cut_off[event.run_id] = event
         elif isinstance(event, (ev.RunEnded, ev.RunLost)):
             found.cut_off.pop(event.run_id, None)
+            if isinstance(event, ev.RunLost):
+                found.lost.add(event.run_id)
         elif isinstance(event, ev.AttemptStarted):
             found.staging.update(place.rpartition("/")[0].rpartition("/")[0] for place in event.staging)
             if any(kept for _, kept in event.aside):
@@ -81,6 +85,7 @@ class JournalDoctor:
         self.cut_off: list[ev.RunStarted] = []
         self.staging: set[str] = set()
         self.aside: set[str] = set()
+        self.lost: set[str] = set()
         self.sound = 0
         self.lines = 0
 
@@ -128,6 +133,7 @@ class JournalDoctor:
         self.cut_off.extend(start for run_id, start in found.cut_off.items() if not runs[run_id].over)
         self.staging |= found.staging
         self.aside |= found.aside
+        self.lost |= found.lost
 
     def _mend(self, pipeline: str, key: str, path: str) -> str:
         """Under the lock, so that nobody writes meanwhile. Returns what was done. Raises `StateError`."""

@@ -103,7 +103,51 @@ def test_what_left_no_output_runs_afresh_instead_of_failing() -> None:
     assert run.state is RunState.SUCCEEDED
 
 
-def test_what_is_no_more_selected_is_undone() -> None:
+@pytest.mark.parametrize("text", [PLAIN, FOLDER, TWO])
+def test_what_is_not_selected_waits_for_the_run_that_selects_it(text: str) -> None:
+    spec = pipeline(text + "\nb: {run: 'tool ${{ outputs.x }}', outputs: {x: out/other}}")
+    world = deserted(spec, end_well=True, after=3)
+    world.ends.pop("r1/b/1")
+    for only in (["b"], ["b"]):
+        world.run(spec, only=only, force=only)
+        assert world.files.text("out/a") is None
+    run = world.run(spec)
+    assert (states(run), world.started.count("a")) == ({"a": "succeeded", "b": "cached"}, 1)
+    assert "adopted from run r1" in run.steps["a"].detail
+    assert world.left_over() == []
+
+
+def test_what_a_run_does_not_come_to_waits_for_the_next() -> None:
+    spec = pipeline(PLAIN + "\nb: {run: tool}")
+    world = deserted(spec, end_well=True, after=3)
+    world.ends.pop("r1/b/1")
+    world.script = lambda _: Outcome(exit_code=1)
+    blocked = pipeline(PLAIN.replace("a: {", "a: {needs: [b], ") + "\nb: {run: tool}")
+    assert states(world.run(blocked)) == {"a": "blocked", "b": "failed"}
+    world.script = lambda _: Outcome()
+    run = world.run(spec)
+    assert (states(run), world.started.count("a")) == ({"a": "succeeded", "b": "succeeded"}, 1)
+    assert world.left_over() == []
+
+
+def test_what_is_not_selected_and_has_changed_meanwhile_runs_afresh() -> None:
+    spec = pipeline(PLAIN + "\nb: {run: tool}")
+    world = deserted(spec, end_well=True, after=3)
+    world.run(spec, only=["b"])
+    world.run(pipeline(PLAIN.replace("tool", "other") + "\nb: {run: tool}"))
+    assert world.started.count("a") == 2
+    assert world.left_over() == []
+
+
+def test_what_belongs_to_no_step_any_more_goes() -> None:
+    spec = pipeline(PLAIN + "\nb: {run: tool}")
+    world = deserted(spec, end_well=True, after=3)
+    world.run(spec, only=["b"])
+    world.run(pipeline("b: {run: other}"))
+    assert world.left_over() == []
+
+
+def test_what_was_written_in_place_and_is_not_selected_is_undone() -> None:
     spec = pipeline(IN_PLACE + "\nb: {run: 'tool ${{ outputs.x }}', outputs: {x: out/b}}")
     world = deserted(spec, end_well=True, former="older", after=3)
     world.run(spec, only=["b"])
