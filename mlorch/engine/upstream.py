@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.lang.expressions import render
@@ -122,8 +122,10 @@ def _times(
             if own is None:
                 newest = _newest_done(source, upstream, dimension, catalog)
             else:
-                # By its end: a week that reads days ends with its Sunday.
+                # By its end: a week that reads days ends with its Sunday, a day that reads months with the last whole month.
                 newest = window_at(dimension, own.end - _INSTANT)
+                if newest.end.astimezone(UTC) > own.end.astimezone(UTC):
+                    newest = previous_window(dimension, newest)
                 if reader.of_itself(source, upstream):
                     newest = previous_window(dimension, newest)
             return () if newest is None else _back(dimension, newest, source.count)

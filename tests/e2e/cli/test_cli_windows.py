@@ -46,6 +46,20 @@ def test_the_last_days_of_a_week_end_with_its_sunday(project: Project) -> None:
     assert _read(project, "weeks", "2013-W02") == [f"2013-01-{day:02}" for day in range(7, 14)]
 
 
+def test_a_day_reads_the_last_month_that_is_over(project: Project) -> None:
+    _pipeline(project, "months", "{month: {every: month, start: 2013-01}}")
+    _pipeline(project, "days", "{day: {every: day, start: 2013-01-30, end: 2013-03-31}}", "months", "last(1)")
+    for day, months in (("2013-01-31", ["2013-01"]), ("2013-02-27", ["2013-01"]), ("2013-02-28", ["2013-02"])):
+        done = project("run", "days", "-p", day, "--with-upstream", "--now", f"{day}T23:59:59+00:00")
+        assert done.returncode == 5, "its own window is open"
+        done = project("run", "days", "-p", day, "--with-upstream", "--now", "2013-03-01")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert _read(project, "days", day) == months
+    waits = project("run", "days", "-p", "2013-01-30", "--with-upstream")
+    assert waits.returncode == 5, "no month is over yet"
+    assert project("run", "days", "-p", "2013-03-05", "--now", "2013-03-06").returncode == 0, "March is open: February's"
+
+
 def test_a_step_that_reads_its_own_output_reads_the_windows_before(project: Project) -> None:
     _pipeline(project, "chain", _DAYS, "chain", "last(2)")
     done = project("backfill", "chain", "--to", "2013-01-05")
