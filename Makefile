@@ -1,6 +1,6 @@
 # `make demo` shows mlorch on real data; `make test` and `make lint` are what CI runs. All of it stays in .venv and data/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench faults clean
+.PHONY: help demo test lint bench faults year clean
 
 # Say `make demo PYTHON=/path/to/python3.12` to choose; otherwise the first that is new enough.
 PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.13 python3.12 python3.11,$(PYTHON))
@@ -20,6 +20,7 @@ help:
 	@echo 'make lint   style and types'
 	@echo 'make bench  how fast, held against other tools'
 	@echo 'make faults kills, failing disks and power cuts, counted (needs a C compiler; about a quarter of an hour)'
+	@echo 'make year   a year of flights backfilled with and without kills, compared byte for byte (half an hour)'
 	@echo 'make clean  forget the environment, the data and the state of the demo'
 
 demo: $(VENV)/.demo
@@ -49,6 +50,11 @@ FAULTS := long
 faults: $(VENV)/.dev
 	@command -v cc >/dev/null || { echo 'make faults needs a C compiler: apt-get install gcc libc6-dev' >&2; exit 1; }
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+# `make year YEAR=weeks` takes a minute and a half; a number after the word repeats a run by its seed.
+YEAR := year
+year: $(VENV)/.dev
+	$(BIN)/python -m tests.year $(YEAR)
 
 clean:
 	rm -rf $(VENV) data .mlorch

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from tests.faults.injections import Injections
 from tests.faults.kills import TITLES, Campaign
 from tests.faults.others import Others
+from tests.faults.place import Tally
 from tests.faults.powercut import PowerCuts
-from tests.faults.project import Tally, Worlds
+from tests.faults.project import Worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults.kills import Watcher
-from tests.faults.project import Tally, whole
+from tests.faults.place import Tally
+from tests.faults.project import whole
 
 if TYPE_CHECKING:
     from tests.faults.project import Worlds

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.faults.project import FILES, FOLDERS, IN_PLACE, STUCK, Project, Tally, read_folder, whole, whole_folder
+from tests.faults.place import STUCK, Tally
+from tests.faults.project import FILES, FOLDERS, IN_PLACE, Project, read_folder, whole, whole_folder
 
 if TYPE_CHECKING:
     from tests.faults.project import Worlds

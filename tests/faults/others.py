@@ -9,7 +9,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from tests.faults.project import HEAD, Project, Tally, content, whole
+from tests.faults.place import Tally
+from tests.faults.project import HEAD, Project, content, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,8 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.faults.project import FILES, FOLDERS, IN_PLACE, Project, Tally, done_in, read_folder, whole, whole_folder
+from tests.faults.place import Tally, done_in
+from tests.faults.project import FILES, FOLDERS, IN_PLACE, Project, read_folder, whole, whole_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -42,7 +42,8 @@ def test_a_broken_promise_is_noticed() -> None:
 FORGETFUL = """
 import shutil
 from tests.faults.kills import Watcher
-from tests.faults.project import Tally, Worlds
+from tests.faults.place import Tally
+from tests.faults.project import Worlds
 
 worlds = Worlds()
 project = worlds.make("chain")
