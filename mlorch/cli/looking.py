@@ -111,12 +111,17 @@ def why(
         str, typer.Option("--partition", "-p", metavar="KEY", help="A partition (default: the one run would take).")
     ] = "",
 ) -> int:
-    """Why a step would run again, or not: the first thing that differs from its last success, old and new."""
+    """Why a step would run again, or not: the first thing that differs from its last success, old and new.
+
+    Of a pipeline with triggers also what they have counted, what is there for the next tick, and what is awaited.
+    """
     from mlorch.views.rows import why_row
 
     terminal: Terminal = ctx.obj
     session = terminal.session()
-    row = why_row(session.why(pipeline, step, partition))
+    row = why_row(session.why(pipeline, step, partition), session.awaited(pipeline))
+    for note in session.hearsay:
+        terminal.warn(note)
     if terminal.json:
         terminal.document(0, row)
     elif terminal.table:

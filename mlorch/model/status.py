@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mlorch.model.coming import ComingTick
@@ -32,6 +32,41 @@ class PartitionHealth(StrEnum):
     RUNNING = "running"
 
 
+class TriggerStanding(NamedTuple):
+    """What one trigger has seen, and what it waits for.
+
+    `kind` is `data`, `pipeline` or `command`, `watches` the glob, the pipeline's name, or the command with its bound. `counted` is how many
+    files or partitions it remembers; `new` are those that the next tick counts, `awaited` those that do not count yet, with the reason.
+    `said` is what a command printed last ("" if it was never called).
+    """
+
+    kind: str
+    watches: str
+    counted: int = 0
+    new: tuple[str, ...] = ()
+    awaited: tuple[tuple[str, str], ...] = ()
+    said: str = ""
+
+
+class DueKey(NamedTuple):
+    """A partition that is due and not done: `since` when (ISO 8601 UTC), `by` what (`schedule`, `lookback` or a trigger).
+
+    `state` is how the last try ended: `not_tried`, `running`, `failed` or `not_ready` (its data is awaited).
+    """
+
+    key: str
+    since: str
+    by: str
+    state: str
+
+
+class Awaited(NamedTuple):
+    """What is to make a pipeline run, and what is due of it already."""
+
+    triggers: tuple[TriggerStanding, ...] = ()
+    due: tuple[DueKey, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineStatus:
     """One row of `mlorch status`.
@@ -39,6 +74,7 @@ class PipelineStatus:
     `owner` is the address shown. `reasons` say, in words, why `health` is not `ok`. `partitions` are the closed windows in
     order of time with where each stands; a pipeline without partitions has one, with the key "". `fresh_at` is when the
     newest partition that is done was made (ISO 8601 UTC, "" if never), `fresh_key` which one that is. `coming` is its next tick.
+    `awaited` is what its triggers wait for, and what is due.
     """
 
     name: str
@@ -53,6 +89,7 @@ class PipelineStatus:
     fresh_key: str = ""
     file: str = ""
     coming: ComingTick | None = None
+    awaited: Awaited = field(default_factory=Awaited)
 
 
 @dataclass(frozen=True, slots=True)

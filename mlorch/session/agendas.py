@@ -15,10 +15,12 @@ from mlorch.model.errors import BusyError
 from mlorch.model.events import ScheduleNoted
 from mlorch.model.times import iso_utc
 from mlorch.world.journal import FileJournal
+from mlorch.world.machine import boot_id, same_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mlorch.engine.agenda import Pending
     from mlorch.model.ports import Clock
     from mlorch.world.layout import StateLayout
 
@@ -92,3 +94,11 @@ class Agendas:
             journal.close()
             lock.release()
             self._read.pop(pipeline, None)
+
+
+def works(pending: Pending) -> bool:
+    """Whether whoever took it still lives."""
+    if pending.claim is None:
+        return False
+    _, pid, ticks, boot = pending.claim
+    return boot == boot_id() and same_process(pid, ticks, boot)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import Plan, StepPlan
     from mlorch.model.ports import Observer
-    from mlorch.model.status import Graph, PipelineStatus
+    from mlorch.model.status import Awaited, Graph, PipelineStatus
     from mlorch.runner.loop import Job
     from mlorch.session.contract import BackfillObserver, BackfillOutcome
     from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions, RunsFilter
@@ -192,11 +192,17 @@ class Session:
 
     def status(self, names: Sequence[str]) -> list[PipelineStatus]:
         """All pipelines, or those selected."""
+        from dataclasses import replace
+
+        from mlorch.session.awaited import awaited_by
         from mlorch.session.standing import status_of
 
         self.workspace.layout.check()
         pipelines = select_pipelines(self.workspace, names) if names else self.workspace.selectable()
-        rows = [status_of(self.workspace, self._jobs, pipeline) for pipeline in pipelines]
+        rows = [
+            replace(status_of(self.workspace, self._jobs, pipeline), awaited=awaited_by(self.workspace, pipeline))
+            for pipeline in pipelines
+        ]
         self.workspace.files.save()
         return rows
 
@@ -222,6 +228,12 @@ class Session:
         context = self._jobs.context(selected, keys[0])
         plan = plan_of(context, consider_all(context, frozenset()))
         return next(planned for planned in plan.steps if planned.id == step)
+
+    def awaited(self, pipeline: str) -> Awaited:
+        """What the triggers of a pipeline wait for, and what is due of it."""
+        from mlorch.session.awaited import awaited_by
+
+        return awaited_by(self.workspace, one_pipeline(self.workspace, pipeline))
 
     def graph(self, pipeline: str | None) -> list[Graph]:
         """The steps of the selected pipelines, or one graph of all pipelines."""

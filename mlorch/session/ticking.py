@@ -14,14 +14,14 @@ from mlorch.lang.schedules import Ticks
 from mlorch.model.errors import ExitCode, FileError, MlorchError, SpecError
 from mlorch.model.states import Action, RunState, StepState
 from mlorch.model.times import iso_utc, parse_iso
-from mlorch.session.agendas import FOLDER
+from mlorch.session.agendas import FOLDER, works
 from mlorch.session.contract import Outcome
 from mlorch.session.driving import DriveOptions, drive
 from mlorch.session.jobs import Selected
 from mlorch.session.selection import all_keys, in_order, parameters, pipeline_needs
 from mlorch.session.triggers import Triggers, needs_of
 from mlorch.world.idle import keep
-from mlorch.world.machine import boot_id, same_process, start_ticks
+from mlorch.world.machine import boot_id, start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -181,7 +181,7 @@ class Ticking:
         found = look(pipeline, agenda, self._workspace.clock.now())
         if found is None:
             return
-        tried = [key for key, pending in agenda.pending.items() if not _works(pending)]
+        tried = [key for key, pending in agenda.pending.items() if not works(pending)]
         kept = still_covered(pipeline, tried, found.tick)
         if dropped := [key for key in tried if key not in kept]:
             book.note("dropped", keys=dropped, why="not done, and no longer covered by catchup")
@@ -220,7 +220,7 @@ class Ticking:
             key
             for key, pending in agenda.pending.items()
             if (pending.tried != slot or pending.ended == words.NOT_READY)
-            and not _works(pending)
+            and not works(pending)
             and not self._marked_done(pipeline, key)
         ]
 
@@ -287,14 +287,6 @@ class _Watcher:
 def _with_needs(pipelines: Sequence[Pipeline]) -> list[tuple[str, set[str], Pipeline]]:
     needs = pipeline_needs(pipelines)
     return [(pipeline.name, needs[pipeline.name], pipeline) for pipeline in pipelines]
-
-
-def _works(pending: Pending) -> bool:
-    """Whether whoever took it still lives."""
-    if pending.claim is None:
-        return False
-    _, pid, ticks, boot = pending.claim
-    return boot == boot_id() and same_process(pid, ticks, boot)
 
 
 def _is_key(pipeline: Pipeline, key: str) -> bool:

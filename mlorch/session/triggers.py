@@ -7,6 +7,7 @@ looks at the same files. Looking changes nothing; the caller writes the cursor t
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlorch.lang.keys import keys_of, label_of, time_label
@@ -14,10 +15,10 @@ from mlorch.lang.partitions import closes_at, last_closed, next_window, parse_la
 from mlorch.model.errors import FileError
 from mlorch.model.spec import CatchUp
 from mlorch.model.states import RunState
+from mlorch.model.times import iso_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlorch.engine.agenda import Agenda
     from mlorch.model.history import PartitionState
@@ -36,6 +37,23 @@ class Fired(NamedTuple):
     due: tuple[str, ...] = ()
     left: int = 0
     detail: str = ""
+
+
+class Sighting(NamedTuple):
+    """One thing that a trigger watches: a file, or a partition of another pipeline.
+
+    `stamp` is what it is known by once it has counted ("" for nothing that could count), `due` are the keys that it bears on, `waits` says
+    for people why it does not count yet.
+    """
+
+    name: str
+    stamp: str
+    due: tuple[str, ...] = ()
+    waits: str = ""
+
+    def is_new(self, known: str) -> bool:
+        """Whether the next tick counts it: what it made is not what was `known`."""
+        return not self.waits and self.stamp.rpartition("|")[2] != known.rpartition("|")[2]
 
 
 class Triggers:
@@ -64,11 +82,7 @@ class Triggers:
 
     def _data(self, pipeline: Pipeline, trigger: Trigger, name: str, cursor: Mapping[str, str] | None) -> Fired | None:
         known = cursor or {}
-        there: dict[str, str] = {}
-        for path in self._matches(trigger):
-            stamp = self._stamp(path, trigger, known.get(path, ""))
-            if stamp:
-                there[path] = stamp
+        there = {found.name: found.stamp for found in self.files(trigger, known) if found.stamp}
         new = [path for path, stamp in there.items() if known.get(path) != stamp]
         changes: dict[str, Any] = {path: there[path] for path in new}
         changes |= {path: None for path in known if path not in there and not os.path.exists(self._full(path))}
@@ -80,6 +94,11 @@ class Triggers:
         due, left = self._limited(pipeline, keys, first=cursor is None)
         return Fired(name, changes, due, left, f"{len(new)} new: {new[0]}" if new else "")
 
+    def files(self, trigger: Trigger, known: Mapping[str, str]) -> list[Sighting]:
+        """All that matches a `data` trigger now; what is `known` of one that is being changed again stays its stamp."""
+        found = (self._file(path, trigger, known.get(path, "")) for path in self._matches(trigger))
+        return [sighting for sighting in found if sighting is not None]
+
     def _matches(self, trigger: Trigger) -> tuple[str, ...]:
         from mlorch.world.expand import expand
 
@@ -88,23 +107,28 @@ class Triggers:
     def _full(self, path: str) -> str:
         return path if path.startswith("/") else f"{self._workspace.root}/{path}"
 
-    def _stamp(self, path: str, trigger: Trigger, known: str) -> str:
-        """What the file is known by: "" while it is not quiet, or its marker is not there."""
+    def _file(self, path: str, trigger: Trigger, known: str) -> Sighting | None:
+        """None for the marker itself, and for what goes away at this very moment."""
         full = self._full(path)
         try:
             status = os.stat(full)
             folder = full if os.path.isdir(full) else os.path.dirname(full)
             marker = self._full(trigger.marker) if "/" in trigger.marker else f"{folder}/{trigger.marker}"
-            if trigger.marker and (os.path.normpath(full) == os.path.normpath(marker) or not os.path.exists(marker)):
-                return ""
+            if trigger.marker and os.path.normpath(full) == os.path.normpath(marker):
+                return None
+            if trigger.marker and not os.path.exists(marker):
+                return Sighting(path, "", waits=f"its marker {trigger.marker} is not there")
             newest = (
                 max((os.stat(entry).st_mtime for entry in os.scandir(full)), default=0.0) if full == folder else 0.0
             )
         except OSError:
-            return ""  # it goes away at this very moment
-        stamp = f"{status.st_mtime_ns}:{status.st_size}"
+            return None
         age = self._workspace.clock.now().timestamp() - max(status.st_mtime, newest)
-        return stamp if not trigger.quiet_for or age >= trigger.quiet_for else known
+        if trigger.quiet_for and age < trigger.quiet_for:
+            return Sighting(
+                path, known, waits=f"it changed {age:.0f} s ago and counts after {trigger.quiet_for:g} s of quiet"
+            )
+        return Sighting(path, f"{status.st_mtime_ns}:{status.st_size}")
 
     def _keys_of_file(self, pipeline: Pipeline, trigger: Trigger, path: str) -> Iterable[str]:
         """The window whose label stands in the path, else the one that closed last; its label in a dimension of the same glob."""
@@ -123,45 +147,54 @@ class Triggers:
     def _pipeline(
         self, pipeline: Pipeline, trigger: Trigger, name: str, cursor: Mapping[str, str] | None
     ) -> Fired | None:
-        workspace = self._workspace
-        upstream = workspace.named(trigger.pipeline)
         known = cursor or {}
         changes: dict[str, Any] = {}
         keys: dict[str, None] = {}
         new = []
-        for key in sorted(workspace.partitions(upstream.name)):
-            stamp = self._partition_stamp(upstream.name, key, known.get(key, ""))
-            if stamp == known.get(key, ""):
+        for found in self.partitions(pipeline, trigger, known):
+            if found.waits or found.stamp == known.get(found.name, ""):
                 continue
-            if stamp.partition("|")[2] != known.get(key, "").partition("|")[2]:
-                mine = self._keys_of_partition(pipeline, upstream, key)
-                if mine is None:
-                    continue  # its window is still open: looked at again later
-                keys.update(dict.fromkeys(mine))
-                new.append(key)
-            changes[key] = stamp
+            changes[found.name] = found.stamp
+            if found.is_new(known.get(found.name, "")):
+                keys.update(dict.fromkeys(found.due))
+                new.append(found.name)
         if not changes and cursor is not None:
             return None
         due, left = self._limited(pipeline, keys, first=cursor is None)
-        return Fired(name, changes, due, left, f"{upstream.name}: {len(new)} new or changed" if new else "")
+        return Fired(name, changes, due, left, f"{trigger.pipeline}: {len(new)} new or changed" if new else "")
 
-    def _partition_stamp(self, pipeline: str, key: str, known: str) -> str:
-        """`size:mtime` of its journal and, after a bar, a digest of what it made; as known where it is at work or not done."""
+    def partitions(self, pipeline: Pipeline, trigger: Trigger, known: Mapping[str, str]) -> Iterator[Sighting]:
+        """The partitions of the pipeline that is watched, as far as there is a record of them."""
+        workspace = self._workspace
+        upstream = workspace.named(trigger.pipeline)
+        for key in sorted(workspace.partitions(upstream.name)):
+            before = known.get(key, "")
+            found = self._partition(upstream.name, key, before)
+            if found.is_new(before):
+                mine = self._keys_of_partition(pipeline, upstream, key)
+                if isinstance(mine, datetime):
+                    found = found._replace(waits=f"its window here is open until {iso_utc(mine)[:16]}Z")
+                else:
+                    found = found._replace(due=mine)
+            yield found
+
+    def _partition(self, pipeline: str, key: str, known: str) -> Sighting:
+        """Known by `size:mtime` of its journal and, after a bar, a digest of what it made; as before where it is at work or not done."""
         try:
             status = os.stat(self._workspace.layout.journal(pipeline, key))
         except OSError:
-            return known
+            return Sighting(key, known)
         outside = f"{status.st_size}:{status.st_mtime_ns}"
         if known.partition("|")[0] == outside:
-            return known
+            return Sighting(key, known)
         state = self._workspace.state(pipeline, key)
         last = state.last_run
         if last is None or last.state not in (RunState.SUCCEEDED, RunState.INCOMPLETE):
-            return known
-        return f"{outside}|{_made(state)}"
+            return Sighting(key, known, waits=f"its last run: {last.state.value if last is not None else 'none'}")
+        return Sighting(key, f"{outside}|{_made(state)}")
 
-    def _keys_of_partition(self, pipeline: Pipeline, upstream: Pipeline, key: str) -> tuple[str, ...] | None:
-        """The consumer's keys that an upstream partition bears on; None while one of their windows is open."""
+    def _keys_of_partition(self, pipeline: Pipeline, upstream: Pipeline, key: str) -> tuple[str, ...] | datetime:
+        """The consumer's keys that an upstream partition bears on; while one of their windows is open, when that closes."""
         own = {dim.name: label for dim, label in zip(upstream.partitions, key.split(","), strict=False)}
         now = self._workspace.clock.now()
         times: list[str] = []
@@ -172,8 +205,8 @@ class Triggers:
             span = parse_label(other, time_label(upstream.partitions, key))
             window = window_at(dimension, span.start)
             while window.start < span.end:
-                if closes_at(dimension, window) > now:
-                    return None
+                if (closing := closes_at(dimension, window)) > now:
+                    return closing
                 if within(dimension, window):
                     times.append(window.label)
                 window = next_window(dimension, window)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.views.rows import PARTITION_STATES, Row, partition_counts, state_counts
+from mlorch.views.awaited import awaited_lines
+from mlorch.views.rows import PARTITION_STATES, Row, awaited_row, partition_counts, state_counts
 from mlorch.views.text import (
     ago,
     clock,
@@ -147,6 +148,7 @@ def status_lines(pipelines: Sequence[PipelineStatus], now: datetime) -> list[str
     lines = columns(cells)
     for pipeline in pipelines:
         lines += [f"{pipeline.name}: {reason}" for reason in shown_reasons(pipeline)]
+        lines += [f"{pipeline.name}: {line}" for line in awaited_lines(awaited_row(pipeline.awaited))]
     return lines
 
 
@@ -235,7 +237,7 @@ def why_lines(pipeline: str, step: Row) -> list[str]:
         lines.append(f"  {visible(item['what'])}")
         lines.append(f"    was  {one_line(item['old'] or '(absent)')}")
         lines.append(f"    is   {one_line(item['new'] or '(absent)')}")
-    return lines
+    return [*lines, *awaited_lines(step)]
 
 
 def backfill_lines(rows: Sequence[BackfillRow]) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlorch.model.history import RunRecord, StepRecord
     from mlorch.model.manifest import Artifact
     from mlorch.model.plan import Plan, StepPlan
-    from mlorch.model.status import BackfillRow, Graph, PipelineStatus
+    from mlorch.model.status import Awaited, BackfillRow, Graph, PipelineStatus
 
 Row: TypeAlias = dict[str, Any]
 STEP_STATES = (
@@ -118,14 +118,33 @@ def planned_step_row(step: StepPlan) -> Row:
     }
 
 
-def why_row(step: StepPlan) -> Row:
-    """What is known of one step, and what differs from its last success."""
+def why_row(step: StepPlan, awaited: Awaited) -> Row:
+    """What is known of one step, what differs from its last success, and what makes its pipeline due."""
     return {
         "step": step.id,
         "verdict": step.verdict.value,
         "reason": step.reason.value,
         "detail": step.detail or None,
         "differs": [{"what": d.what, "old": d.old or None, "new": d.new or None} for d in step.differs],
+        **awaited_row(awaited),
+    }
+
+
+def awaited_row(awaited: Awaited) -> Row:
+    """What triggers wait for, and what is due."""
+    return {
+        "triggers": [
+            {
+                "kind": trigger.kind,
+                "watches": trigger.watches,
+                "counted": trigger.counted,
+                "new": list(trigger.new),
+                "awaited": [{"what": what, "reason": reason} for what, reason in trigger.awaited],
+                "said": trigger.said or None,
+            }
+            for trigger in awaited.triggers
+        ],
+        "due": [due._asdict() for due in awaited.due],
     }
 
 
@@ -175,6 +194,7 @@ def status_row(status: PipelineStatus, log_root: str = "") -> Row:
         "model": None,
         "fresh_at": status.fresh_at or None,
         "fresh_key": status.fresh_key or None,
+        **awaited_row(status.awaited),
     }
 
 

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mlorch.model.status import Health, PartitionHealth
+from mlorch.views.awaited import awaited_lines
 from mlorch.views.plain import backfill_total, counts_text, fresh_text, shown_reasons
-from mlorch.views.rows import partition_counts
+from mlorch.views.rows import awaited_row, partition_counts
 from mlorch.views.tables import DIM, table
 from mlorch.views.text import GLYPHS, STYLES, ago, count, visible, words
 
@@ -113,8 +114,13 @@ def status_table(pipelines: Sequence[PipelineStatus], now: datetime, width: int,
         if width >= _VERY_WIDE:
             row.append(Text(visible(pipeline.owner), DIM))
         grid.add_row(*row)
-    reasons = [(pipeline, reason) for pipeline in pipelines for reason in shown_reasons(pipeline)]
+    reasons = [(pipeline, reason) for pipeline in pipelines for reason in _said(pipeline)]
     return Group(grid, Text(), _reasons(reasons)) if reasons else grid
+
+
+def _said(pipeline: PipelineStatus) -> list[str]:
+    """Why its health is what it is, and what is awaited."""
+    return [*shown_reasons(pipeline), *awaited_lines(awaited_row(pipeline.awaited))]
 
 
 def _last_run(pipeline: PipelineStatus, now: datetime) -> Text:

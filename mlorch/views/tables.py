@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mlorch.views.awaited import awaited_lines
 from mlorch.views.plain import flat, plan_total, pool_text
 from mlorch.views.rows import Row, state_counts
 from mlorch.views.text import (
@@ -247,7 +248,8 @@ def why_text(pipeline: str, step: Row) -> RenderableType:
         grid.add_row("", Text(visible(item["what"]), "bold"))
         grid.add_row(Text("-", "red"), Text(one_line(item["old"] or "(absent)"), "red"))
         grid.add_row(Text("+", "green"), Text(one_line(item["new"] or "(absent)"), "green"))
-    return Group(text, Padding(grid, (0, 0, 0, 2))) if step["differs"] else text
+    found: list[RenderableType] = [text, *([Padding(grid, (0, 0, 0, 2))] if step["differs"] else [])]
+    return Group(*found, *(Text(line, DIM) for line in awaited_lines(step)))
 
 
 def backfill_table(rows: Sequence[BackfillRow], limit: int = MANY) -> RenderableType:

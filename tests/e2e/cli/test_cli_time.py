@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.cli.conftest import Project
 
+NOON = 1792497600
+"""2026-10-20T12:00Z."""
 HEAD = "mlorch: 1\nname: {name}\nkind: {kind}\nowner: dana@example.org\n"
 DAILY = """\
 schedule: {cron: '30 2 * * *', timezone: ZONE, catchup: CATCHUP}
@@ -219,6 +221,97 @@ def test_a_number_that_passes_its_bound_counts_once(project: Project) -> None:
         assert ran(project) == wanted, value
     (project.folder / "drift").write_text("no number")
     assert "no number" in tick(project, "2026-10-20T12:00", code=1)
+
+
+def looked(project: Project, name: str, *words: str) -> dict[str, Any]:
+    """The trigger and the due keys that `why` and `status` both tell of."""
+    why = project.json("why", name, "a", *words)["data"]
+    row = project.json("status", name, *words)["data"]["pipelines"][0]
+    assert (why["triggers"], why["due"]) == (row["triggers"], row["due"])
+    return {**row["triggers"][0], "due": row["due"]}
+
+
+def test_why_and_status_say_which_files_are_there_and_which_are_awaited(project: Project) -> None:
+    write(
+        project,
+        "intake",
+        "triggers: [{data: {glob: 'in/*', marker: _DONE, quiet_for: 60s}}]\nsteps:\n  a:\n"
+        "    run: 'ls in/*; echo 1 > ${{ outputs.n }}'\n    outputs: {n: n.txt}\n",
+    )
+    folder = project.folder / "in"
+    for name, age in (("a", 0), ("b", 90)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "part").touch()
+        for path in (folder / name / "part", folder / name):
+            os.utime(path, (NOON - age, NOON - age))
+    at = ("--now", "2026-10-20T12:00:30")
+    trigger = looked(project, "intake", *at)
+    assert (trigger["kind"], trigger["watches"], trigger["counted"], trigger["new"]) == ("data", "in/*", 0, [])
+    assert trigger["awaited"] == [{"what": f"in/{name}", "reason": "its marker _DONE is not there"} for name in "ab"]
+    for name, age in (("a", 0), ("b", 90)):
+        (folder / name / "_DONE").touch()
+        for path in (folder / name / "_DONE", folder / name):
+            os.utime(path, (NOON - age, NOON - age))
+    waits = {"what": "in/a", "reason": "it changed 30 s ago and counts after 60 s of quiet"}
+    trigger = looked(project, "intake", *at)
+    assert (trigger["new"], trigger["awaited"]) == (["in/b"], [waits])
+    tick(project, at[1])
+    trigger = looked(project, "intake", *at)
+    assert (trigger["counted"], trigger["new"], trigger["awaited"], trigger["due"]) == (1, [], [waits], [])
+    said = project("why", "intake", "a", *at).stdout.splitlines()[-1]
+    assert said == f"trigger data in/*: 1 counted; awaited: in/a ({waits['reason']})"
+    assert f"intake: {said}" in project("status", *at).stdout.splitlines()
+
+
+def test_why_and_status_say_which_partitions_of_another_pipeline_are_there(project: Project) -> None:
+    daily(project)
+    write(
+        project,
+        "weekly",
+        "triggers: [{pipeline: daily}]\npartitions:\n  week: {every: week, start: 2026-W41, timezone: Europe/Berlin}\n"
+        "steps:\n  a:\n    run: 'echo ${{ inputs.f }} > ${{ outputs.x }}'\n"
+        "    inputs: {f: {pipeline: daily, output: x, partitions: last(7)}}\n    outputs: {x: 'weeks/${{ partition.week }}.txt'}\n",
+        "inference",
+    )
+    at = ("--now", "2026-10-13T12:00")
+    assert looked(project, "weekly", *at)["counted"] == 0
+    assert "weekly: trigger pipeline daily: 0 counted; nothing is there yet" in project("status", *at).stdout
+    for day in ("11", "12"):
+        assert project("run", "daily", "-p", f"2026-10-{day}", *at).returncode == 0
+    (project.folder / "broken").touch()
+    project("run", "daily", "-p", "2026-10-10", *at)
+    trigger = looked(project, "weekly", *at)
+    assert trigger["new"] == ["2026-10-11"]
+    assert trigger["awaited"] == [
+        {"what": "2026-10-10", "reason": "its last run: failed"},
+        {"what": "2026-10-12", "reason": "its window here is open until 2026-10-18T22:00Z"},
+    ]
+    project("tick", *at)
+    trigger = looked(project, "weekly", *at)
+    assert (trigger["counted"], trigger["new"]) == (1, [])
+    assert trigger["due"] == [
+        {"key": "2026-W41", "since": "2026-10-13T12:00:00.000Z", "by": "pipeline:daily", "state": "not_ready"}
+    ]
+    assert "due: 2026-W41 since 2026-10-13T12:00Z (awaits its data)" in project("why", "weekly", "a", *at).stdout
+
+
+def test_why_and_status_say_what_a_command_said_last_without_calling_it(project: Project) -> None:
+    write(
+        project,
+        "drift",
+        "triggers: [{command: {run: 'echo asked >> calls; cat drift', above: 0.2}}]\nsteps:\n  a:\n    run: 'echo y > ${{ outputs.x }}'\n    outputs: {x: x.txt}\n",
+        "training",
+    )
+    (project.folder / "drift").write_text("0.1\n")
+    assert looked(project, "drift")["said"] is None
+    tick(project, "2026-10-20T12:00")
+    calls = (project.folder / "calls").read_text()
+    (project.folder / "drift").write_text("0.3\n")
+    trigger = looked(project, "drift")
+    assert (trigger["watches"], trigger["said"]) == ("echo asked >> calls; cat drift (due above 0.2)", "0.1")
+    why = project("why", "drift", "a")
+    assert "it said 0.1" in why.stdout and "its trigger: as its command said" in why.stderr
+    assert (project.folder / "calls").read_text() == calls
 
 
 def test_paused_and_resumed(project: Project) -> None:

@@ -57,7 +57,9 @@ def test_a_day_reads_the_last_month_that_is_over(project: Project) -> None:
         assert _read(project, "days", day) == months
     waits = project("run", "days", "-p", "2013-01-30", "--with-upstream")
     assert waits.returncode == 5, "no month is over yet"
-    assert project("run", "days", "-p", "2013-03-05", "--now", "2013-03-06").returncode == 0, "March is open: February's"
+    assert project("run", "days", "-p", "2013-03-05", "--now", "2013-03-06").returncode == 0, (
+        "March is open: February's"
+    )
 
 
 def test_a_step_that_reads_its_own_output_reads_the_windows_before(project: Project) -> None:

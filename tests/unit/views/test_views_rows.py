@@ -12,6 +12,7 @@ import pytest
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import SpecError, UsageError
 from mlorch.model.states import Reason, RunState, StepState
+from mlorch.model.status import Awaited
 from mlorch.views import json_, rows
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def test_plan_documents_keep_to_their_schema(plan: Plan) -> None:
 
 
 def test_why_documents_keep_to_their_schema(plan: Plan) -> None:
-    seen = check("why", "why", rows.why_row(plan.steps[0]))
+    seen = check("why", "why", rows.why_row(plan.steps[0], Awaited()))
     assert seen["differs"][1] == {"what": "parameter [lr]", "old": None, "new": "0.2"}
 
 

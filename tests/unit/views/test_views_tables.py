@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from mlorch.model.status import Awaited
 from mlorch.views import graph as drawing
 from mlorch.views import plain, rows, status, tables
 from mlorch.views.failure import continue_command, failure_lines, failure_panel, failures
@@ -73,7 +74,7 @@ def test_show(failed_run: RunRecord, now: datetime, width: int) -> None:
 
 
 def test_why(plan: Plan) -> None:
-    same_as("why.80.txt", drawn(80, tables.why_text("delay_model", rows.why_row(plan.steps[0]))))
+    same_as("why.80.txt", drawn(80, tables.why_text("delay_model", rows.why_row(plan.steps[0], Awaited()))))
 
 
 def test_backfill(backfill_rows: list[BackfillRow]) -> None:
@@ -96,7 +97,7 @@ def test_plain(
     lines += ["", *plain.status_lines(statuses, now)]
     lines += ["", *plain.runs_lines([run, rows.run_row(good_run)])]
     lines += ["", *plain.show_lines(run)]
-    lines += ["", *plain.why_lines("delay_model", rows.why_row(plan.steps[0]))]
+    lines += ["", *plain.why_lines("delay_model", rows.why_row(plan.steps[0], Awaited()))]
     lines += ["", *plain.backfill_lines(backfill_rows), plain.backfill_total(backfill_rows)]
     same_as("plain.txt", "\n".join(lines) + "\n")
 
