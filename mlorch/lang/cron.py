@@ -214,7 +214,8 @@ def _day(instant: datetime, tz: ZoneInfo, more: int) -> date:
         return date.max - 2 * _DAY if more > 0 else date.min + 2 * _DAY
 
 
-def _of_day(cron: Cron, tz: ZoneInfo, day: date) -> list[datetime]:
+@lru_cache(maxsize=64)  # a replay asks for each day again and again
+def _of_day(cron: Cron, tz: ZoneInfo, day: date) -> tuple[datetime, ...]:
     """The ticks of one local day, ascending, each instant once."""
     midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a local clock's time
     zoned = midnight.replace(tzinfo=tz)
@@ -223,11 +224,11 @@ def _of_day(cron: Cron, tz: ZoneInfo, day: date) -> list[datetime]:
     noon, late = zoned + timedelta(hours=12), zoned + timedelta(hours=36)
     if offset == noon.utcoffset() == late.utcoffset() == (zoned - timedelta(hours=12)).utcoffset():
         start = (midnight - offset).replace(tzinfo=UTC)
-        return [start + wall for wall in walls]
+        return tuple(start + wall for wall in walls)
     found: set[datetime] = set()
     for wall in walls:
         found.update(_instants((midnight + wall).replace(tzinfo=tz), tz, fixed=cron.fixed))
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _instants(local: datetime, tz: ZoneInfo, *, fixed: bool) -> Iterator[datetime]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mlorch.lang.zones import UTC_NAMES, Window, change, zone
@@ -83,6 +84,7 @@ def previous_window(dim: TimeDimension, window: Window) -> Window:
     return window_at(dim, window.start.astimezone(UTC) - _TICK)
 
 
+@lru_cache(maxsize=64)
 def bounds(dim: TimeDimension) -> tuple[Window | None, Window | None]:
     """The first and the last window that `start` and `end` allow (None: no bound).
 
