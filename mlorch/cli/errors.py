@@ -82,7 +82,7 @@ def _wrong_spec(terminal: Terminal, error: SpecError) -> int:
 
 def say_problems(terminal: Terminal, problems: Sequence[Diagnostic], *, error: bool = False) -> None:
     """Problems by place, with their source lines; as annotations for GitHub. `error`: on stderr."""
-    ordered = sorted(problems, key=lambda item: item.sort_key)
+    ordered = [_with_source(terminal, item) for item in sorted(problems, key=lambda item: item.sort_key)]
     if terminal.github:
         from dataclasses import replace
 
@@ -99,6 +99,21 @@ def say_problems(terminal: Terminal, problems: Sequence[Diagnostic], *, error: b
         for line in problem_lines(problem, colour=colour):
             tell(line)
     tell(totals(ordered))
+
+
+def _with_source(terminal: Terminal, problem: Diagnostic) -> Diagnostic:
+    """The problem with the line that it is about, also where that was not at hand when the problem was found."""
+    place = problem.place
+    if place is None or problem.source or place.line == 1:
+        return problem
+    from dataclasses import replace
+    from itertools import islice
+
+    try:
+        with open(os.path.join(terminal.project, place.file), encoding="utf-8", errors="replace") as file:
+            return replace(problem, source=next(islice(file, place.line - 1, None), "").rstrip("\r\n"))
+    except OSError:
+        return problem
 
 
 def bug(terminal: Terminal, error: BaseException) -> int:

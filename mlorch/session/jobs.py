@@ -196,9 +196,11 @@ class Jobs:
         wanted |= {name for name in declared if any(f"secrets.{name}" in text for text in texts)}
         fetched = secrets.resolve(declared.values(), os.environ, self._workspace.root, wanted=wanted)
         if fetched.problems:
+            users = {name: step.place for step in reversed(pipeline.steps) for name in step.secrets}
+            hint = "`secrets` at the top of the pipeline or of mlorch.yaml says where it comes from: provide it there"
             raise SpecError(
                 tuple(
-                    Diagnostic("E420", f"the secret {name} {what}", Place(pipeline.file))
+                    Diagnostic("E420", f"the secret {name} {what}", users.get(name) or Place(pipeline.file), hint)
                     for name, what in fetched.problems
                 )
             )

@@ -39,3 +39,14 @@ def test_secrets_are_in_no_file_of_the_state(project: Project) -> None:
     assert [str(path) for path in files if SECRET.encode() in path.read_bytes()] == []
     summaries = [path.read_text("utf-8") for path in files if path.name == "summary.1.summary"]
     assert summaries == ["# ***\n"]
+
+
+def test_all_missing_secrets_are_told_at_once_where_they_are_used(project: Project) -> None:
+    text = TEXT.replace("secrets: {TOKEN", "secrets: {KEY: {file: none.txt}, TOKEN").replace("[TOKEN]", "[TOKEN, KEY]")
+    (project.folder / "pipelines" / "hush.yaml").write_text(text, "utf-8")
+    done = project("run", "hush")
+    assert done.returncode == 3
+    assert "pipelines/hush.yaml:7:3: error E420: the secret TOKEN" in done.stderr
+    assert "pipelines/hush.yaml:7:3: error E420: the secret KEY" in done.stderr
+    assert done.stderr.count("    7 |   value:\n      |   ^^^^^\n      = help: ") == 2
+    assert not list(project.folder.glob(".mlorch/runs/*")), "nothing ran"
