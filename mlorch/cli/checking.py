@@ -109,7 +109,9 @@ def _root(terminal: Terminal, paths: tuple[str, ...]) -> str:
 
     for path in paths:
         if not os.path.lexists(path):
-            raise UsageError(f"{path} does not exist")
+            raise UsageError(
+                f"{path} does not exist", "give files or folders; without any, all pipelines of the project are checked"
+            )
     try:
         root = find_project(os.getcwd(), terminal.options.project or None)
     except UsageError:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from mlorch.cli.catalogue import COMMANDS, OUTPUTS, overview, settle, wanted_output
+from mlorch.cli.catalogue import COMMANDS, GLOBALS, OUTPUTS, overview, settle, wanted_output
 from mlorch.cli.terminal import Terminal, finish_streams, output_trouble, prepare_streams
 
 if TYPE_CHECKING:
@@ -120,6 +120,11 @@ def _worded(wrong: Exception) -> str:
 def _unknown(name: str) -> tuple[str, str]:
     from difflib import get_close_matches
 
+    if any(name in option.names for option in GLOBALS):
+        return (
+            f"option {name} lacks its value, or no command follows",
+            "mlorch --help lists the commands and what all of them take",
+        )
     if name.startswith("-"):
         return f"no such option: {name}", "mlorch --help lists the commands and what all of them take"
     near = get_close_matches(name, COMMANDS, n=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from os.path import abspath, lexists
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.globs import is_glob, match
@@ -50,7 +51,10 @@ def one_pipeline(workspace: Workspace, word: str) -> Pipeline:
 
 def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
     if "/" in word or word.endswith((".yaml", ".yml")):
-        return (workspace.load_file(_relative(workspace, word)),)
+        path = abspath(word)
+        if not lexists(path):
+            raise UsageError(f"there is no file {word}", "`mlorch graph` shows the pipelines of this project")
+        return (workspace.load_file(path.removeprefix(workspace.root.rstrip("/") + "/")),)
     if word.startswith("+") or word.endswith("+"):
         name = word.strip("+")
         start = workspace.named(name).name
@@ -81,14 +85,6 @@ def _one_word(workspace: Workspace, word: str) -> tuple[Pipeline, ...]:
             raise SpecError(workspace.passed_over)
         raise UsageError(f"`{word}` selects no pipeline", "`mlorch status` lists them all")
     return found
-
-
-def _relative(workspace: Workspace, word: str) -> str:
-    from os.path import abspath
-
-    path = abspath(word)
-    prefix = workspace.root.rstrip("/") + "/"
-    return path.removeprefix(prefix)
 
 
 def pipeline_needs(pipelines: Iterable[Pipeline]) -> dict[str, set[str]]:
@@ -294,6 +290,8 @@ def _params_file(file: str) -> dict[str, Any]:
             raise SpecError((Diagnostic("E413", f"--params-file {file} holds no mapping of names to values"),))
         return found
     found = read(data, file)
+    if {problem.code for problem in found.diagnostics} & {"E110", "E111"}:
+        raise SpecError((Diagnostic("E413", f"--params-file {file} holds no mapping of names to values"),))
     if found.data is None or found.diagnostics:
         raise SpecError(found.diagnostics)
     return dict(found.data)

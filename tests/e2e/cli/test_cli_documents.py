@@ -56,6 +56,8 @@ def test_a_failed_run_has_its_document_too(project: Project) -> None:
         ("run demo --nope", 2),
         ("run demo -j 0", 2),
         ("run demo -p 1999-01-01", 2),
+        ("run pipelines/nope.yaml", 2),
+        ("plan nope.yaml", 2),
         ("run demo --param n", 2),
         ("run demo --wait-timeout 5", 2),
         ("backfill demo --last 1 --from 2013-01-01", 2),
