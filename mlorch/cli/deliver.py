@@ -27,8 +27,11 @@ _IN_FULL = 3
 class LateLive:
     """A live view that is made when there is something to see: `rich` is slow to import, and often nothing is to be done."""
 
-    def __init__(self, terminal: Terminal, confirm: Callable[[Sequence[BackfillRow]], bool] | None) -> None:
+    def __init__(
+        self, terminal: Terminal, session: Session, confirm: Callable[[Sequence[BackfillRow]], bool] | None
+    ) -> None:
         self._terminal = terminal
+        self._session = session
         self._confirm = confirm
         self._view: BackfillObserver | None = None
 
@@ -39,7 +42,9 @@ class LateLive:
 
             from mlorch.views.live import LiveObserver
 
-            self._view = LiveObserver(self._terminal.console(), self._terminal.tail, monotonic, self._confirm)
+            self._view = LiveObserver(
+                self._terminal.console(), self._terminal.tail, monotonic, self._confirm, self._session.expected
+            )
         return self._view
 
     def planned(self, rows: Sequence[BackfillRow]) -> bool:
@@ -98,7 +103,7 @@ def observer_for(terminal: Terminal, session: Session, *, ask: bool = False, dry
 
         return GithubObserver(terminal.raw, terminal.tail, lambda: secrets.token_hex(16), place)
     if terminal.live:
-        return LateLive(terminal, _confirmed if ask else None)
+        return LateLive(terminal, session, _confirmed if ask else None)
     return LineObserver(terminal.say, terminal.warn, verbose=terminal.options.verbose)
 
 

@@ -47,9 +47,9 @@ def nothing_to_do(found: Mapping[str, Considered]) -> bool:
     return all(considered.state in quiet for considered in found.values())
 
 
-def plan_of(context: Context, found: Mapping[str, Considered]) -> Plan:
-    """The plan for people and for JSON."""
-    durations = durations_of(context.state)
+def plan_of(context: Context, found: Mapping[str, Considered], durations: Mapping[str, float] | None = None) -> Plan:
+    """The plan for people and for JSON. `durations` are the seconds that steps take (None: as in this partition's history)."""
+    durations = durations_of(context.state) if durations is None else durations
     steps = tuple(
         _step_plan(context, context.by_id[step], found[step], durations)
         for step in context.graph.order

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.outcome import worst
-from mlorch.engine.plan import durations_of
 from mlorch.lang.partitions import closed, last_closed, previous_window, windows
 from mlorch.model.errors import UsageError
 from mlorch.model.status import BackfillRow, PartitionHealth
 from mlorch.session.contract import BackfillOutcome
 from mlorch.session.driving import DriveOptions, drive
 from mlorch.session.jobs import Selected
+from mlorch.session.pace import Pace
 from mlorch.session.selection import all_keys, known_label, one_pipeline, parameters, partition_keys
 from mlorch.session.standing import Standings
 
@@ -39,6 +39,7 @@ class Backfill:
         self._selected = Selected(pipeline, parameters(workspace, pipeline, options.params, options.params_file))
         self._name = pipeline.name
         self._standings = Standings(workspace, jobs)
+        self._pace = Pace(workspace)
 
     def run(self, observer: BackfillObserver) -> BackfillOutcome:
         """Decide, tell, run, tell again. A stopped one goes on when it is called again: what is done is not missing."""
@@ -130,7 +131,7 @@ class Backfill:
             action = "run" if "all" in only else "reuse"
         else:
             action = "run" if wanted else "skip"
-        durations = durations_of(self._workspace.state(self._name, key))
+        durations = self._pace.of(self._name, key)
         expected = sum(durations.values()) if durations else None
         return BackfillRow(key, action, health.value, reason, pipeline=self._name, expected_s=expected)
 

@@ -42,7 +42,7 @@ class History:
 
     def by_id(self, run_id: str) -> RunRecord | None:
         """The run of that very id; None if its folder or its journal does not know it."""
-        where = self._where(run_id)
+        where = self.where(run_id)
         if where is None:
             return None
         for run in reversed(self._workspace.state(*where).runs):
@@ -50,7 +50,8 @@ class History:
                 return told(run)
         return None
 
-    def _where(self, run_id: str) -> tuple[str, str] | None:
+    def where(self, run_id: str) -> tuple[str, str] | None:
+        """The pipeline and the partition of a run; None if its folder does not say."""
         layout = self._workspace.layout
         try:
             text = self._workspace.files.read_text(f"{layout.run(run_id)}/run.json", 64 * 1024 * 1024)

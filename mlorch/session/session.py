@@ -12,6 +12,7 @@ from mlorch.session.contract import Outcome
 from mlorch.session.driving import CANCEL, DriveOptions, drive
 from mlorch.session.history import History, alive
 from mlorch.session.jobs import Jobs, Selected
+from mlorch.session.pace import Pace
 from mlorch.session.selection import (
     one_pipeline,
     parameters,
@@ -23,7 +24,7 @@ from mlorch.session.selection import (
 from mlorch.session.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mlorch.model.coming import AgendaNews, ComingTick
     from mlorch.model.diagnostics import Diagnostic, Place
@@ -180,7 +181,11 @@ class Session:
         """What `run` would do."""
         from mlorch.session.planning import plans_of
 
-        return plans_of(self._wanted(options)[0])
+        return plans_of(self._wanted(options)[0], Pace(self.workspace))
+
+    def expected(self, pipeline: str, partition: str) -> Mapping[str, float]:
+        """The seconds that each step of a run may take, as far as history knows."""
+        return Pace(self.workspace).of(pipeline, partition)
 
     def backfill(self, options: BackfillOptions, observer: BackfillObserver) -> BackfillOutcome:
         """Many partitions of one pipeline."""

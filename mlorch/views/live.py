@@ -18,7 +18,7 @@ from mlorch.views.tables import DIM, backfill_table, heading, state_text
 from mlorch.views.text import STYLES, count, duration, lines_of, name_of, one_line, visible, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -59,11 +59,15 @@ def progress_in(tail: bytes) -> Progress | None:
 
 @dataclass(slots=True)
 class _Watched:
-    """One run that goes on. `states` of the steps heard of, `since` when each running one started (monotonic seconds)."""
+    """One run that goes on. `states` of the steps heard of, `since` when each running one started (monotonic seconds).
+
+    `expected` are the seconds that steps take, as far as history knows.
+    """
 
     run: RunRecord
     order: Sequence[str]
     began: float
+    expected: Mapping[str, float]
     states: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     since: dict[str, float] = field(default_factory=dict)
@@ -90,7 +94,8 @@ class _Watched:
 class LiveObserver:
     """Draws on `console`. `tail` gives the last bytes of a log, `monotonic` seconds.
 
-    `confirm` is shown what a backfill would do; the backfill starts when it says True (None: at once).
+    `confirm` is shown what a backfill would do; the backfill starts when it says True (None: at once). `expected` gives the
+    seconds that the steps of a pipeline's partition take.
     """
 
     def __init__(
@@ -99,11 +104,13 @@ class LiveObserver:
         tail: Callable[[str, int], bytes],
         monotonic: Callable[[], float],
         confirm: Callable[[Sequence[BackfillRow]], bool] | None = None,
+        expected: Callable[[str, str], Mapping[str, float]] = lambda _pipeline, _partition: {},
     ) -> None:
         self._console = console
         self._tail = tail
         self._monotonic = monotonic
         self._confirm = confirm
+        self._expected = expected
         self._live: Live | None = None
         self._watched: dict[str, _Watched] = {}
         self._planned = 0
@@ -125,7 +132,7 @@ class LiveObserver:
         """Begin to watch a run."""
         now = self._monotonic()
         self._began = now if self._began is None else self._began
-        self._watched[run.run_id] = _Watched(run, order, now)
+        self._watched[run.run_id] = _Watched(run, order, now, self._expected(run.pipeline, run.partition))
         self._draw(force=True)
 
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
@@ -280,6 +287,8 @@ class LiveObserver:
         last = record.last if record is not None else None
         if state == "running":
             took = duration(now - one.since.get(step, now))
+            if step in one.expected:
+                took += f" of ~{duration(one.expected[step])}"
             return [Text(f"  {label}"), state_text(state), Text(took), self._saying(last.log if last else "")]
         took = duration(last.duration_s) if last is not None and last.duration_s else ""
         style = DIM if state in ("pending", "cached", "skipped") else ""

@@ -86,6 +86,15 @@ def test_a_plan_with_upstream_shows_the_upstream_and_what_waits_for_it(project: 
     assert {step["action"] for plan in plans for step in plan["steps"]} == {"reuse"}
 
 
+def test_a_plan_says_how_long_steps_take_also_in_a_partition_that_never_ran(project: Project) -> None:
+    _write(project, daily=DAILY)
+    (first,) = project.json("plan", "daily", "-p", "2013-01-05")["data"]["pipelines"]
+    assert first["steps"][0]["expected_s"] is None
+    assert project("run", "daily", "-p", "2013-01-04").returncode == 0
+    (second,) = project.json("plan", "daily", "-p", "2013-01-05")["data"]["pipelines"]
+    assert second["steps"][0]["expected_s"] > 0
+
+
 def test_a_wrong_file_is_not_passed_over_in_silence(project: Project) -> None:
     _write(project, temp=TEMP, broken="mlorch: 1\nname: broken\nkind: training\n")
     document = project.json("run", "kind:training", code=3)

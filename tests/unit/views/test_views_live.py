@@ -27,6 +27,7 @@ class Screen:
     time: float = 0.0
     logs: dict[str, bytes] = field(default_factory=dict)
     reads: int = 0
+    expected: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.out = io.StringIO()
@@ -38,7 +39,9 @@ class Screen:
             color_system=None,
             legacy_windows=False,
         )
-        self.view = LiveObserver(self.console, self.tail, lambda: self.time)
+        self.view = LiveObserver(
+            self.console, self.tail, lambda: self.time, expected=lambda pipeline, _: self.expected.get(pipeline, {})
+        )
 
     def tail(self, log: str, limit: int) -> bytes:
         self.reads += 1
@@ -66,6 +69,17 @@ def turn(screen: Screen, run: RunRecord, step: str, state: StepState, **more: ob
     for name, value in more.items():
         setattr(record, name, value)
     screen.view.step_changed(run, record)
+
+
+def test_what_runs_shows_how_long_it_may_take() -> None:
+    screen = Screen(expected={"demo": {"s0": 90.0}})
+    run = begin(screen, 2)
+    turn(screen, run, "s0", StepState.RUNNING)
+    turn(screen, run, "s1", StepState.RUNNING)
+    screen.time = 5.0
+    known, unknown = screen.text().splitlines()[1:3]
+    assert known.split() == ["s0", "▸", "running", "5.0s", "of", "~1m", "30s"]
+    assert unknown.split() == ["s1", "▸", "running", "5.0s"]
 
 
 @pytest.mark.parametrize(
