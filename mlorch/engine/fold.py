@@ -208,7 +208,7 @@ def _lose(run: RunRecord, at: str, why: str) -> None:
     run.state, run.finished_at, run.reason = RunState.LOST, at, why
     for step in run.steps.values():
         if step.state is StepState.RUNNING:
-            step.state = StepState.LOST
+            step.state, step.detail = StepState.LOST, why
             if step.last is not None:
                 step.last.state = StepState.LOST
 

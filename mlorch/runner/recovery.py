@@ -99,7 +99,7 @@ def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports)
         apply(state, lost)
         ports.observer.note(
             f"run {run.run_id} of {run.pipeline} {run.partition}".rstrip()
-            + " was cut off; its unfinished steps run again"
+            + " was cut off; what of it did not end well runs again"
         )
     for run in reversed(state.runs):
         if run.state is not RunState.LOST:

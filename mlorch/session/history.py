@@ -27,10 +27,12 @@ def told(run: RunRecord) -> RunRecord:
     """The run as people should see it: one whose process is gone is lost, whatever the journal has not yet heard."""
     if run.state is RunState.RUNNING and not alive(run):
         run.state = RunState.LOST
-        run.reason = f"cut off: process {run.pid} ended without a word; the next run of {run.pipeline} recovers it"
+        what = f"cut off: process {run.pid} ended without a word"
+        run.reason = f"{what}; the next run of {run.pipeline} recovers it"
         for step in run.steps.values():
             if step.state is StepState.RUNNING:
                 step.state = StepState.LOST
+                step.detail = what
     return run
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
 from mlorch.model.errors import ExitCode, UsageError
+from mlorch.runner.ports import ORPHAN_GRACE
 from mlorch.session.contract import Outcome
 from mlorch.session.driving import CANCEL, DriveOptions, drive
 from mlorch.session.history import History, alive
@@ -251,9 +252,21 @@ class Session:
     def cancel(self, run: RunRecord) -> str:
         """End a run from another shell, if it is not over; says what came of it."""
         if run.finished_at or not alive(run):
+            if not run.finished_at and (ended := self._end_orphans(run)):
+                return f"ended what outlived the mlorch of run {run.run_id}: {ended}"
             return f"nothing to cancel: run {run.run_id} is over, {run.state.value.replace('_', ' ')}"
         os.kill(run.pid, CANCEL)
         return f"told run {run.run_id} (pid {run.pid}) to end its steps and stop"
+
+    def _end_orphans(self, run: RunRecord) -> str:
+        """End the steps of a run whose own process is gone; says which they were, "" for none. Waits until they are."""
+        from mlorch.executors.orphans import LocalOrphans
+
+        orphans = LocalOrphans(self.workspace.layout.records)
+        found = orphans.find(run)
+        if found:
+            orphans.end(run, ORPHAN_GRACE, watched_too=True)
+        return ", ".join(f"{orphan.token.split('/')[1]} (pid {orphan.pid})" for orphan in found)
 
 
 def _drive_options(options: RunOptions) -> DriveOptions:

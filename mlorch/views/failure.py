@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlorch.model.states import StepState
 from mlorch.views.text import count, duration, lines_of, name_of, one_line, size, visible
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def failure(run: RunRecord, step: StepRecord, tail: Callable[[str, int], bytes],
 def what_happened(step: StepRecord, attempt: AttemptRecord) -> str:
     """`exit status 3 after 12s, attempt 2`."""
     told = _cause(attempt)
-    detail = one_line(attempt.detail or (step.detail if step.state.ended else ""))
+    lost = step.state is StepState.LOST  # what its attempt was told at its start says nothing of its end
+    detail = one_line((not lost and attempt.detail) or (step.detail if step.state.ended else ""))
     text = detail if not told or told in detail else f"{told}: {detail}" if detail else told
     if attempt.duration_s:
         text += f" after {duration(attempt.duration_s)}"

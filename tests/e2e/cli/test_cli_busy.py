@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.e2e.cli.conftest import Project
 
@@ -58,6 +61,28 @@ def test_a_busy_partition_does_not_stop_the_others(project: Project) -> None:
     assert (first["state"], first["run_id"]) == ("skipped", None)
     assert re.match(r"busy: held by run \S+ \(pid \d+\) since 20", first["reason"])
     assert second["state"] == "succeeded"
+
+
+def test_cancel_ends_a_step_that_outlived_its_killed_mlorch(project: Project, held: subprocess.Popen[str]) -> None:
+    (log,) = _when_there(project, ".mlorch/runs/*/wait.1.log")
+    while log.read_text("utf-8") != "begun\n":
+        time.sleep(0.01)  # its process is there when it has said so
+    held.kill()
+    held.wait()
+    lost = project("show", "slow@latest").stdout
+    assert "slow 2013-01-01 · wait\n  cut off: process " in lost
+    told = project("cancel", "slow@latest")
+    assert told.returncode == 0
+    ended = re.fullmatch(r"ended what outlived the mlorch of run \S+: wait \(pid (\d+)\)\n", told.stdout)
+    assert ended is not None, told.stdout
+    assert not os.path.exists(f"/proc/{ended[1]}")
+    assert "nothing to cancel" in project("cancel", "slow@latest").stdout
+
+
+def _when_there(project: Project, pattern: str) -> list[Path]:
+    while not (found := list(project.folder.glob(pattern))):
+        time.sleep(0.01)
+    return found
 
 
 @pytest.mark.usefixtures("held")
