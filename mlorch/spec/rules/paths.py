@@ -162,8 +162,9 @@ def _partition(context: Context, path: str, keys: tuple[Key, ...]) -> None:
     dimensions = context.names.dimensions
     if not dimensions:
         return
+    left = "/".join(normal(path)).replace("\0", "/")  # what `..` takes away tells no partitions apart
     try:
-        names = {name[1] if len(name) > 1 else "key" for name in references(path) if name[0] == "partition"}
+        names = {name[1] if len(name) > 1 else "key" for name in references(left) if name[0] == "partition"}
     except ExpressionError:
         return
     if "key" in names:

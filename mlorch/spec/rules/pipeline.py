@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlorch.lang.params import canonical, check_value, schema_problem
-from mlorch.model.spec import Kind, TimeDimension
+from mlorch.lang.partitions import join_key
+from mlorch.model.spec import Kind, TimeDimension, ValueDimension
 from mlorch.spec.places import Map
 from mlorch.spec.rules.schedule import cron_problem
 
@@ -114,6 +115,21 @@ def _partitions(context: Context) -> None:
                 context.report("E705", message, offset, "keep one of them")
             seen = dimension.name
             _time(context, dimension)
+        if isinstance(dimension, ValueDimension):
+            _values(context, dimension)
+
+
+def _values(context: Context, dimension: ValueDimension) -> None:
+    """Labels that are listed: each once, and such that a key can be made of them."""
+    for position, label in enumerate(dimension.values):
+        try:
+            join_key((label,))
+            problem = f"`{label}` is here twice" if label in dimension.values[:position] else ""
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            offset = context.at("partitions", dimension.name, "values", position)
+            context.report("E704", problem, offset, "each label is a text of its own, without a comma")
 
 
 def _time(context: Context, dimension: TimeDimension) -> None:
