@@ -217,6 +217,27 @@ def closed_label(pipeline: Pipeline, dimension: TimeDimension, label: str, now: 
     return label
 
 
+def known_parameters(pipelines: Iterable[Pipeline], given: Iterable[tuple[str, str]], file: str) -> None:
+    """Raises `SpecError` for parameters that none of the pipelines has; each takes those that it knows."""
+    known = sorted({param.name for pipeline in pipelines for param in pipeline.params})
+    problems = [
+        Diagnostic(
+            "E410",
+            f"{source}: none of these pipelines has a parameter `{name}`{meant(name, known)}",
+            None,
+            f"their parameters: {', '.join(known)}" if known else "they have no parameters",
+        )
+        for source, names in (
+            (f"--params-file {file}", _params_file(file) if file else ()),
+            ("--param", (name for name, _ in given)),
+        )
+        for name in names
+        if name not in known
+    ]
+    if problems:
+        raise SpecError(tuple(problems))
+
+
 def parameters(
     workspace: Workspace, pipeline: Pipeline, given: Iterable[tuple[str, str]], file: str, *, strict: bool = True
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from mlorch.session.history import History, alive
 from mlorch.session.jobs import Jobs, Selected
 from mlorch.session.pace import Pace
 from mlorch.session.selection import (
+    known_parameters,
     one_pipeline,
     parameters,
     partition_keys,
@@ -157,6 +158,8 @@ class Session:
         found = []
         now = self.workspace.clock.now()
         pipelines = select_pipelines(self.workspace, options.pipelines)
+        if len(pipelines) > 1:
+            known_parameters(pipelines, options.params, options.params_file)
         for pipeline in pipelines:
             params = parameters(
                 self.workspace, pipeline, options.params, options.params_file, strict=len(pipelines) == 1

@@ -86,6 +86,35 @@ def test_a_plan_with_upstream_shows_the_upstream_and_what_waits_for_it(project: 
     assert {step["action"] for plan in plans for step in plan["steps"]} == {"reuse"}
 
 
+def test_a_parameter_that_none_of_several_pipelines_has_is_an_error(project: Project) -> None:
+    _write(project, daily=DAILY)
+    (project.folder / "more.yaml").write_text("{n: 2, mm: 3}", "utf-8")
+    done = project("run", "demo", "daily", "-p", "2013-01-04", "--param", "nn=4", "--params-file", "more.yaml")
+    assert done.returncode == 3
+    assert "--param: none of these pipelines has a parameter `nn`; did you mean `n`?" in done.stderr
+    assert "--params-file more.yaml: none of these pipelines has a parameter `mm`" in done.stderr
+    assert project("run", "demo", "daily", "-p", "2013-01-04", "--param", "n=4").returncode == 0
+
+
+def test_a_plan_with_upstream_waits_only_for_what_a_step_reads(project: Project) -> None:
+    own = DAILY.replace("name: daily", "name: own").replace(
+        "{run: 'echo made", "{inputs: {same: {pipeline: daily, output: o}}, run: 'echo made"
+    )
+    last = (
+        "  last: {run: [echo, '${{ inputs.two }}'], inputs: {two: {pipeline: daily, output: o, partitions: last(2)}}}\n"
+    )
+    _write(project, daily=DAILY, own=own.replace("out/", "own/") + last)
+    assert project("run", "own", "-p", "2013-01-02", "--with-upstream").returncode == 0
+    (project.folder / "out/2013-01-01/made.txt").unlink()
+    plans = project.json("plan", "own", "-p", "2013-01-02", "--with-upstream")["data"]["pipelines"]
+    (plan,) = (plan for plan in plans if plan["pipeline"] == "own")
+    assert {step["id"]: step["action"] for step in plan["steps"]} == {"make": "reuse", "last": "unknown"}
+    (project.folder / "out/2013-01-01/made.txt").write_text("made\n", "utf-8")
+    _write(project, daily=DAILY.replace("echo made", "echo  made"))
+    plans = project.json("plan", "own", "-p", "2013-01-02", "--with-upstream")["data"]["pipelines"]
+    assert {step["action"] for plan in plans if plan["pipeline"] == "own" for step in plan["steps"]} == {"unknown"}
+
+
 def test_a_plan_says_how_long_steps_take_also_in_a_partition_that_never_ran(project: Project) -> None:
     _write(project, daily=DAILY)
     (first,) = project.json("plan", "daily", "-p", "2013-01-05")["data"]["pipelines"]
