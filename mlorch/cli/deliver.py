@@ -231,14 +231,16 @@ def _failed(run: RunRecord) -> int:
 
 
 def show_failures(terminal: Terminal, runs: Sequence[RunRecord], commands: Sequence[str]) -> None:
-    """Panels of the first failures, and below them the commands that go on."""
+    """Panels of the first failures; below them the commands that go on, and those that open a shell where it failed."""
     total = sum(_failed(run) for run in runs)
     if not total:
         return
-    from mlorch.views.failure import failures
+    from mlorch.views.failure import failures, shell_commands
 
     shown = 0
+    shells: list[str] = []
     for run in runs:
+        shells += shell_commands(run, leading_options(terminal.options), FAILURES_SHOWN - shown)
         for found in failures(run, terminal.tail, terminal.shown_path, FAILURES_SHOWN - shown):
             shown += 1
             _show_failure(terminal, found)
@@ -250,6 +252,10 @@ def show_failures(terminal: Terminal, runs: Sequence[RunRecord], commands: Seque
         tell(f"  {line}")
     if len(commands) > FAILURES_SHOWN:
         tell(f"  … and {len(commands) - FAILURES_SHOWN:,} more partitions")
+    if shells:
+        tell("For a shell where it failed:")
+    for line in shells:
+        tell(f"  {line}")
 
 
 def _show_failure(terminal: Terminal, found: object) -> None:

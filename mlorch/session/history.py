@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.units import parse_duration
 from mlorch.model.errors import FileError, UsageError
 from mlorch.model.states import RunState, StepState
 from mlorch.model.times import parse_iso
 from mlorch.world.machine import boot_id, same_process
+from mlorch.world.project import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,15 +53,33 @@ class History:
                 return told(run)
         return None
 
+    def spec(self, run: RunRecord) -> tuple[str, bytes] | None:
+        """The pipeline file that a run ran, as path and text; None if the run did not keep it."""
+        folder = self._workspace.layout.run(run.run_id)
+        file = (self._facts(run.run_id) or {}).get("file")
+        try:
+            text = self._workspace.files.read_text(f"{folder}/spec.yaml", LARGEST)
+        except (ValueError, FileError):
+            return None
+        return (file, text.encode()) if isinstance(file, str) and text else None
+
     def where(self, run_id: str) -> tuple[str, str] | None:
         """The pipeline and the partition of a run; None if its folder does not say."""
+        facts = self._facts(run_id)
+        try:
+            return (facts["pipeline"], facts["partition"]) if facts is not None else None
+        except KeyError:
+            return None
+
+    def _facts(self, run_id: str) -> dict[str, Any] | None:
         layout = self._workspace.layout
         try:
-            text = self._workspace.files.read_text(f"{layout.run(run_id)}/run.json", 64 * 1024 * 1024)
-            facts = json.loads(text or "")
-            return facts["pipeline"], facts["partition"]
-        except (ValueError, KeyError, TypeError, FileError):
+            facts = json.loads(
+                self._workspace.files.read_text(f"{layout.run(run_id)}/run.json", 64 * 1024 * 1024) or ""
+            )
+        except (ValueError, FileError):
             return None
+        return facts if isinstance(facts, dict) else None
 
     def all(self) -> Iterator[RunRecord]:
         """Every run, newest first."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import Plan, StepPlan
     from mlorch.model.ports import Observer
+    from mlorch.model.shell import StepShell
     from mlorch.model.status import Awaited, Graph, PipelineStatus
     from mlorch.runner.loop import Job
     from mlorch.session.contract import BackfillObserver, BackfillOutcome
@@ -251,6 +252,12 @@ class Session:
         if pipeline is None:
             return [pipelines_graph(self.workspace.selectable())]
         return [steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
+
+    def shell(self, run: RunRecord, step: str, attempt: int | None, scratch: str, *, conceal: bool) -> StepShell:
+        """The surroundings of a step of a past run; see `session.shell`."""
+        from mlorch.session.shell import ShellMaker
+
+        return ShellMaker(self.workspace, self._jobs, scratch, conceal=conceal).make(self._history, run, step, attempt)
 
     def cancel(self, run: RunRecord) -> str:
         """End a run from another shell, if it is not over; says what came of it."""

@@ -106,14 +106,25 @@ class Workspace:
         assert pipeline is not None  # noqa: S101 - it is not among the wrong ones
         return pipeline
 
-    def _load(self, file: str) -> None:
-        from mlorch.spec.load import load_pipeline
+    def pin(self, file: str, data: bytes) -> Pipeline:
+        """From here on `file` holds `data`, whatever stands on disk: what a run kept of it. Raises `SpecError`."""
+        self.texts[file] = data
+        self._by_file.pop(file, None)
+        self._wrong.pop(file, None)
+        self._take(file, data)
+        return self.load_file(file)
 
+    def _load(self, file: str) -> None:
         try:
             data = self._read(file)
         except FileError as error:
             self._wrong[file] = (Diagnostic("E001", error.message, Place(file), error.hint),)
             return
+        self._take(file, data)
+
+    def _take(self, file: str, data: bytes) -> None:
+        from mlorch.spec.load import load_pipeline
+
         loaded = load_pipeline(data, file, self.project, self._memory)
         if loaded.value is None:
             self._wrong[file] = tuple(loaded.diagnostics)

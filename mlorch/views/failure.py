@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,13 +105,17 @@ def _cause(attempt: AttemptRecord) -> str:
 
 def continue_command(pipeline: str, partition: str, options: Sequence[str] = (), leading: Sequence[str] = ()) -> str:
     """The command that goes on where the run stopped, quoted for a shell. `leading` are global options to repeat."""
-    import shlex
-
     words = ["mlorch", *leading, "run", pipeline]
     if partition:
         words += ["-p", partition]
     words += options
     return " ".join(shlex.quote(word) for word in words)
+
+
+def shell_commands(run: RunRecord, leading: Sequence[str] = (), limit: int = 3) -> list[str]:
+    """The commands that open a shell in the first `limit` steps that were started and failed."""
+    started = [step.id for step in run.steps.values() if step.state.bad and step.last is not None]
+    return [" ".join(map(shlex.quote, ("mlorch", *leading, "shell", run.run_id, step))) for step in started[:limit]]
 
 
 def failure_lines(found: Failure) -> list[str]:

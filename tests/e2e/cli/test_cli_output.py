@@ -41,8 +41,10 @@ def test_a_failure_names_what_to_do(project: Project) -> None:
     log = re.search(r"log: (\S+)", done.stdout)
     assert log is not None
     assert (project.folder / log[1]).read_text("utf-8") == "::error::forged\n"
-    command = done.stdout.splitlines()[-1].strip()
+    command, _, look = (line.strip() for line in done.stdout.splitlines()[-3:])
     assert command == "mlorch run demo -p 2013-01-02 --param n=7"
+    assert re.fullmatch(r"mlorch shell \S+ check", look)
+    assert project.shell(f"echo 'echo $MLORCH_STEP' | {look}").stdout == "check\n"
     assert project.shell(command.replace("n=7", "n=1")).returncode == 0
 
 
