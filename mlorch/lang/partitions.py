@@ -26,6 +26,7 @@ _WEEK = r"([0-9]{4})-W([0-9]{2})"
 _MONTH = r"([0-9]{4})-([0-9]{2})"
 _YEAR = r"[0-9]{4}"
 _EXAMPLES = {"hour": "2026-10-25T02+0200", "day": "2026-10-25", "week": "2026-W43", "month": "2026-10"}
+_HOURS = tuple(f"T{hour:02d}Z" for hour in range(24))
 _TICK = timedelta(microseconds=1)
 _DAY_LONG = timedelta(days=1)
 _HOUR_LONG = timedelta(hours=1)
@@ -141,6 +142,37 @@ def closed(dim: TimeDimension, now: datetime) -> Iterator[Window]:
     while window is not None and last is not None and _utc(window.start) <= _utc(last.start):
         yield window
         window = next_window(dim, window)
+
+
+def closed_labels(dim: TimeDimension, now: datetime) -> list[str]:
+    """The labels of `closed`, many at a time."""
+    first, last = _closed_span(dim, now)
+    if first is None or last is None or _utc(first.start) > _utc(last.start):
+        return []
+    if dim.every == "day":
+        return list(_day_labels(dim, _label_day("day", first.label), _label_day("day", last.label)))
+    if dim.every == "hour" and dim.timezone in UTC_NAMES:
+        begin, end = _utc(first.start), _utc(last.start)
+        days = (begin.date() + timedelta(days=index) for index in range((end.date() - begin.date()).days + 1))
+        labels = [f"{day}{hour}" for day in map(date.isoformat, days) for hour in _HOURS]
+        return labels[begin.hour : len(labels) - 23 + end.hour]
+    return [window.label for window in closed(dim, now)]
+
+
+def _day_labels(dim: TimeDimension, day: date, last: date) -> Iterator[str]:
+    """Each day that the zone has. It skips one (or has one twice) only where its offset changes by most of a day."""
+    while day <= last:
+        stop = min(day + timedelta(days=100), last)
+        before = max(day, date.min + _DAY_LONG) - _DAY_LONG  # the zone may skip the very first one
+        begin, end = (_midnight(at, dim).utcoffset() or timedelta() for at in (before, stop + _DAY_LONG))
+        if abs(end - begin) < timedelta(hours=20):
+            yield from ((day + timedelta(days=index)).isoformat() for index in range((stop - day).days + 1))
+        else:
+            window = window_at(dim, _midnight(day, dim))
+            while window.label <= stop.isoformat():
+                yield window.label
+                window = next_window(dim, window)
+        day = stop + _DAY_LONG
 
 
 def count_closed(dim: TimeDimension, now: datetime) -> int:

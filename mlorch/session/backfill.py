@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlorch.engine.outcome import worst
-from mlorch.lang.partitions import closed, last_closed, previous_window, windows
+from mlorch.lang.partitions import closed_labels, last_closed, previous_window, windows
 from mlorch.model.errors import UsageError
 from mlorch.model.status import BackfillRow, PartitionHealth
 from mlorch.session.contract import BackfillOutcome
@@ -44,13 +44,13 @@ class Backfill:
     def run(self, observer: BackfillObserver) -> BackfillOutcome:
         """Decide, tell, run, tell again. A stopped one goes on when it is called again: what is done is not missing."""
         options = self._options
-        rows = [self._decide(key) for key in self._keys()]
+        rows = self._decide(self._keys())
         stale = sum(row.state == PartitionHealth.STALE and row.action == "skip" for row in rows)
         chosen = [row.key for row in rows if row.action == "run"]
         if options.newest_first:
             chosen.reverse()
         if not observer.planned(rows) or options.dry_run or not chosen:
-            self._workspace.files.save()
+            self._standings.save()
             return BackfillOutcome(0, tuple(rows), stale=stale)
         drive_options = DriveOptions(options.jobs, max_failures=options.max_failures)
         outcomes = drive(self._workspace, self._jobs, self._make(chosen), drive_options, observer)
@@ -85,7 +85,7 @@ class Backfill:
         if not dimension.start:
             known_label(pipeline, dimension, options.first)
             dimension = dimension._replace(start=options.first)
-        keys = [window.label for window in closed(dimension, now)]
+        keys = closed_labels(dimension, now)
         if options.first or options.last:
             first = (
                 known_label(pipeline, dimension, options.first, "--from")
@@ -122,18 +122,24 @@ class Backfill:
             window = previous_window(dimension, window)
         return labels[::-1]
 
-    def _decide(self, key: str) -> BackfillRow:
-        look = self._standings.with_upstream if self._options.with_upstream else self._standings.own
-        health, reason = look(self._selected, key)
-        only = self._options.only
-        wanted = "all" in only or health.value in only or health is PartitionHealth.RUNNING
-        if health is PartitionHealth.DONE:
-            action = "run" if "all" in only else "reuse"
-        else:
-            action = "run" if wanted else "skip"
-        durations = self._pace.of(self._name, key)
-        expected = sum(durations.values()) if durations else None
-        return BackfillRow(key, action, health.value, reason, pipeline=self._name, expected_s=expected)
+    def _decide(self, keys: list[str]) -> list[BackfillRow]:
+        options, rows = self._options, []
+        look = self._standings.with_upstream if options.with_upstream else self._standings.own
+        every = "all" in options.only
+        for key, (health, reason, _, _, expected) in zip(keys, look(self._selected, keys), strict=True):
+            if health is PartitionHealth.DONE:
+                action = "run" if every else "reuse"
+            else:
+                wanted = every or health.value in options.only or health is PartitionHealth.RUNNING
+                action = "run" if wanted else "skip"
+            takes = expected if expected is not None else self._as_elsewhere()
+            rows.append(BackfillRow(key, action, health.value, reason, pipeline=self._name, expected_s=takes))
+        return rows
+
+    def _as_elsewhere(self) -> float | None:
+        """The seconds that a partition without history may take."""
+        durations = self._pace.elsewhere(self._name)
+        return sum(durations.values()) if durations else None
 
     def _make(self, keys: Sequence[str]) -> list[Job]:
         """The jobs of the chosen partitions, with what they read if asked for."""

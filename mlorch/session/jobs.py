@@ -119,7 +119,7 @@ class Jobs:
     def __init__(self, workspace: Workspace, environment: Mapping[str, str]) -> None:
         self._workspace = workspace
         self._environment = dict(environment)
-        self._git = GitFacts(workspace.root)
+        self.git = GitFacts(workspace.root)
         self._secrets: dict[str, Mapping[str, str]] = {}
 
     def context(self, selected: Selected, key: str) -> Context:
@@ -136,7 +136,7 @@ class Jobs:
             project_env=workspace.project.env,
             inherited_env=self._environment,
             roots=dict(workspace.project.roots),
-            git=self._git,
+            git=self.git,
             now=workspace.clock.now().timestamp(),
             selected=selected.steps,
             _commands=selected.commands,
@@ -169,11 +169,11 @@ class Jobs:
 
         pid = os.getpid()
         spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")
-        commit = str(self._git["commit"])
+        commit = str(self.git["commit"])
         return RunFacts(
             selected.words,
             commit,
-            bool(commit and self._git["dirty"]),
+            bool(commit and self.git["dirty"]),
             pid,
             start_ticks(pid) or 0,
             boot_id(),

@@ -29,6 +29,10 @@ class Pace:
         own = durations_of(self._workspace.state(pipeline, key))
         if own or not key:
             return own
+        return self.elsewhere(pipeline)
+
+    def elsewhere(self, pipeline: str) -> Mapping[str, float]:
+        """The seconds that steps took in the partition that ran last."""
         if pipeline not in self._elsewhere:
             found = (durations_of(self._workspace.state(pipeline, other)) for other in self._newest(pipeline))
             self._elsewhere[pipeline] = next(filter(None, found), {})

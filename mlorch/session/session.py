@@ -205,15 +205,16 @@ class Session:
         from dataclasses import replace
 
         from mlorch.session.awaited import awaited_by
-        from mlorch.session.standing import status_of
+        from mlorch.session.standing import Standings, status_of
 
         self.workspace.layout.check()
         pipelines = select_pipelines(self.workspace, names) if names else self.workspace.selectable()
+        standings = Standings(self.workspace, self._jobs)
         rows = [
-            replace(status_of(self.workspace, self._jobs, pipeline), awaited=awaited_by(self.workspace, pipeline))
+            replace(status_of(self.workspace, standings, pipeline), awaited=awaited_by(self.workspace, pipeline))
             for pipeline in pipelines
         ]
-        self.workspace.files.save()
+        standings.save()
         return rows
 
     def runs(self, wanted: RunsFilter) -> list[RunRecord]:

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.lang.keys import time_label
-from mlorch.lang.partitions import closed
+from mlorch.lang.partitions import closed_labels
 from mlorch.lang.schedules import Ticks
 from mlorch.model.errors import FileError, NotReadyError, SpecError
 from mlorch.model.states import Action, RunState, StepState
 from mlorch.model.status import Health, PartitionHealth, PipelineStatus
 from mlorch.model.times import parse_iso
 from mlorch.session.history import told
+from mlorch.session.index import Index, Standing, with_history
 from mlorch.session.jobs import Selected
 from mlorch.session.scheduling import next_of
 from mlorch.session.selection import all_keys, parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from mlorch.engine.agenda import Agenda, Mark
@@ -28,12 +30,13 @@ if TYPE_CHECKING:
     from mlorch.session.jobs import Jobs
     from mlorch.session.workspace import Workspace
 
+_NEVER = Standing(PartitionHealth.MISSING, "never_done")
+_TO_TELL = (PartitionHealth.FAILED, PartitionHealth.STALE)
 _FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.LOST, RunState.CANCELLED)
 
 
-def standing(context: Context, mark: Mark | None = None) -> tuple[PartitionHealth, str]:
-    """Where a partition stands, with the reason (a stable word and text) if it is not done. What a person said of it goes first."""
-    state = context.state
+def by_record(state: PartitionState, mark: Mark | None = None) -> tuple[PartitionHealth, str] | None:
+    """Where a partition stands by its journal alone, with the reason (a stable word and text). What a person said of it goes first."""
     last = told(state.last_run) if state.last_run is not None else None
     if last is not None and last.state is RunState.RUNNING:
         return PartitionHealth.RUNNING, f"run {last.run_id}"
@@ -43,16 +46,18 @@ def standing(context: Context, mark: Mark | None = None) -> tuple[PartitionHealt
     if last is not None and last.state in _FAILED and not (last.finished_at and _healed(state)):
         return PartitionHealth.FAILED, last.reason or last.state.value
     if not state.checkpoints:
-        return PartitionHealth.MISSING, "never_done"
-    try:
-        found = consider_all(context, frozenset())
-    except (SpecError, FileError) as error:
-        return PartitionHealth.FAILED, error.message
+        return _NEVER.health, _NEVER.reason
+    return None
+
+
+def by_steps(context: Context) -> tuple[PartitionHealth, str]:
+    """Where a partition of which something was done stands, by a decision about each step. Raises `SpecError`, `FileError`."""
+    found = consider_all(context, frozenset())
     if nothing_to_do(found):
         return PartitionHealth.DONE, "unchanged"
     for step, considered in found.items():
         if considered.action is Action.RUN:
-            gone = step not in state.checkpoints
+            gone = step not in context.state.checkpoints
             health = PartitionHealth.MISSING if gone else PartitionHealth.STALE
             return health, f"{considered.reason.value}: {step}: {considered.detail}"
     for step, considered in found.items():
@@ -81,13 +86,68 @@ class Standings:
         self._jobs = jobs
         self._selected: dict[str, Selected] = {}
         self._found: dict[tuple[str, str], tuple[PartitionHealth, str]] = {}
+        self._indexes: dict[str, Index] = {}
+        self._with_state: dict[str, frozenset[str]] = {}
 
-    def own(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
-        """Where one partition stands by itself."""
-        return standing(self._jobs.context(selected, key), self._workspace.mark(selected.pipeline.name, key))
+    def own(self, selected: Selected, keys: Sequence[str]) -> Iterator[Standing]:
+        """Where partitions stand, each by itself."""
+        name = selected.pipeline.name
+        index = self._indexes.get(name)
+        if index is None:
+            index = self._indexes[name] = Index(self._workspace, self._jobs, selected)
+        marks = self._workspace.marks(name)
+        for key, found in zip(keys, index.find(keys), strict=True):
+            if found is not None and key not in marks:
+                yield found
+            elif key in marks or key in self._there(name):
+                mark = self._workspace.mark(name, key) if key in marks else None
+                yield self._decide(index, selected, key, mark)
+            else:
+                yield _NEVER
 
-    def with_upstream(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
+    def _there(self, name: str) -> frozenset[str]:
+        """The partitions with state, listed once: of the others there is nothing to read."""
+        found = self._with_state.get(name)
+        if found is None:
+            found = self._with_state[name] = frozenset(self._workspace.partitions(name))
+        return found
+
+    def _decide(self, index: Index, selected: Selected, key: str, mark: Mark | None) -> Standing:
+        """The decision, kept if it can be. The partition's state is let go: there may be very many."""
+        workspace, name = self._workspace, selected.pipeline.name
+        there = workspace.has_state(name, key)
+        context = self._jobs.context(selected, key)
+        state = context.state
+        index.watch(context)
+        keep = mark is None
+        verdict = by_record(state, mark)
+        if verdict is None:
+            try:
+                verdict = by_steps(context)
+            except (SpecError, FileError) as error:
+                verdict, keep = (PartitionHealth.FAILED, error.message), False
+        standing = with_history(*verdict, state)
+        if keep:
+            index.keep(key, standing, state)
+        else:
+            index.forget(key)
+        if not there:
+            workspace.forget(name, key)
+        return standing
+
+    def save(self) -> None:
+        """Keep what was decided for later commands."""
+        self._workspace.files.save()
+        for index in self._indexes.values():
+            index.save()
+
+    def with_upstream(self, selected: Selected, keys: Sequence[str]) -> Iterator[Standing]:
         """As `own`; one that is done is stale while something that it reads is not done."""
+        for key, found in zip(keys, self.own(selected, keys), strict=True):
+            health, reason = self._counting(selected, key)
+            yield found._replace(health=health, reason=reason)
+
+    def _counting(self, selected: Selected, key: str) -> tuple[PartitionHealth, str]:
         name = selected.pipeline.name
         self._selected[name] = selected
         # By hand instead of by recursion: a pipeline that reads its own windows makes a chain as long as its history.
@@ -100,9 +160,9 @@ class Standings:
                 continue
             of = self._pipeline(node[0])
             if node not in reads:
-                found = self.own(of, node[1])
-                if found[0] is not PartitionHealth.DONE:
-                    self._found[node] = found
+                found = next(self.own(of, (node[1],)))
+                if found.health is not PartitionHealth.DONE:
+                    self._found[node] = (found.health, found.reason)
                     continue
                 reads[node] = tuple((other, k) for other, keys in self._jobs.reads(of, node[1]).items() for k in keys)
                 if todo := [other for other in reads[node] if other not in self._found and other not in reads]:
@@ -126,7 +186,7 @@ class Standings:
         return selected
 
 
-def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineStatus:
+def status_of(workspace: Workspace, standings: Standings, pipeline: Pipeline) -> PipelineStatus:
     """One row of the status table."""
     try:
         selected = Selected(pipeline, parameters(workspace, pipeline, (), ""))
@@ -134,33 +194,25 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
         return _row(pipeline, Health.FAILING, (error.message,), None, ())
     dimension = pipeline.time_dimension
     now = workspace.clock.now()
-    times = [window.label for window in closed(dimension, now)] if dimension is not None and dimension.start else []
+    times: Iterable[str] = closed_labels(dimension, now) if dimension is not None and dimension.start else ()
     if dimension is not None and not dimension.start:
         times = sorted({time_label(pipeline.partitions, key) for key in workspace.partitions(pipeline.name)})
     try:
         keys = list(all_keys(workspace, pipeline, times)) if pipeline.partitions else [""]
     except (SpecError, NotReadyError) as error:
         return _row(pipeline, Health.NEVER_RAN, (error.message,), None, ())
-    known = set(workspace.partitions(pipeline.name))
     rows: list[tuple[str, PartitionHealth]] = []
     reasons: list[str] = []
-    last: RunRecord | None = None
-    fresh_at = fresh_key = ""
-    for key in keys:
-        if key not in known and workspace.mark(pipeline.name, key) is None:
-            rows.append((key, PartitionHealth.MISSING))
-            continue
-        context = jobs.context(selected, key)
-        health, reason = standing(context, workspace.mark(pipeline.name, key))
+    newest = fresh = ("", "")
+    for key, (health, reason, started_at, fresh_at, _) in zip(keys, standings.own(selected, keys), strict=True):
         rows.append((key, health))
-        run = context.state.last_run
-        if run is not None and (last is None or run.started_at > last.started_at):
-            last = run
-        if health in (PartitionHealth.FAILED, PartitionHealth.STALE):
+        if started_at > newest[0]:
+            newest = (started_at, key)
+        if health in _TO_TELL:
             reasons.append(f"{key}: {reason}" if key else reason)
         if health is PartitionHealth.DONE:
-            fresh_key = key
-            fresh_at = max((c.at for c in context.state.checkpoints.values()), default="")
+            fresh = (fresh_at, key)
+    last = workspace.state(pipeline.name, newest[1]).last_run if newest[0] else None
     agenda = workspace.agendas.of(pipeline.name) if pipeline.schedule is not None or pipeline.triggers else None
     overall, why = _overall(pipeline, agenda, now, {health for _, health in rows}, ran=last is not None)
     reasons += [why] if why else []
@@ -175,8 +227,7 @@ def status_of(workspace: Workspace, jobs: Jobs, pipeline: Pipeline) -> PipelineS
         tuple(reasons[-5:]),
         told(last) if last is not None else None,
         tuple(rows),
-        fresh_at,
-        fresh_key,
+        *fresh,
         next_of(workspace, pipeline, agenda) if agenda is not None else None,
     )
 

@@ -15,10 +15,11 @@ from mlorch.world.files import ProjectFiles
 from mlorch.world.journal import FileJournal
 from mlorch.world.layout import StateLayout
 from mlorch.world.memory import FileMemory
+from mlorch.world.observed import MISSING, stamp
 from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from mlorch.engine.agenda import Mark
@@ -59,6 +60,7 @@ class Workspace:
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
         self._states: dict[tuple[str, str], PartitionState] = {}
+        self._stamps: dict[tuple[str, str], str] = {}
         self._labels: Labels | None = None
         self._scheduled: dict[str, bool] = {}
         self.passed_over: tuple[Diagnostic, ...] = ()
@@ -203,13 +205,24 @@ class Workspace:
         found = self._states.get(key)
         if found is None:
             path = self.layout.journal(pipeline, partition)
-            events = FileJournal(path).read() if os.path.lexists(path) else ()
+            before = stamp(path)
+            events = FileJournal(path).read() if before != MISSING else ()
             found = self._states[key] = fold(pipeline, partition, events)
+            self._stamps[key] = before if stamp(path) == before else ""
         return found
+
+    def has_state(self, pipeline: str, partition: str) -> bool:
+        """Whether the state of a partition was asked for before, and not forgotten."""
+        return (pipeline, partition) in self._states
+
+    def stamp(self, pipeline: str, partition: str) -> str:
+        """What stands for the journal that `state` gave the state of; "" if it was just changed."""
+        return self._stamps.get((pipeline, partition), "")
 
     def forget(self, pipeline: str, partition: str) -> None:
         """The state of a partition is about to change: read it again when it is next asked for."""
         self._states.pop((pipeline, partition), None)
+        self._stamps.pop((pipeline, partition), None)
 
     def partitions(self, pipeline: str) -> tuple[str, ...]:
         """Keys of the partitions that have state."""
@@ -232,13 +245,16 @@ class Workspace:
 
         return Agendas(self.layout, self.clock, allow_network=self.project.allow_network_state)
 
-    def mark(self, pipeline: str, key: str) -> Mark | None:
-        """What a person said of a partition, as long as no run of it has succeeded since."""
+    def marks(self, pipeline: str) -> Mapping[str, Mark]:
+        """What people said of partitions, whether or not they have been run since."""
         if pipeline not in self._scheduled:
             self._scheduled[pipeline] = os.path.exists(self.layout.journal("@schedule", pipeline))
-        if not self._scheduled[pipeline]:  # the usual case must not load what only schedules need
-            return None
-        mark = self.agendas.of(pipeline).marks.get(key)
+        # The usual case must not load what only schedules need.
+        return self.agendas.of(pipeline).marks if self._scheduled[pipeline] else {}
+
+    def mark(self, pipeline: str, key: str) -> Mark | None:
+        """What a person said of a partition, as long as no run of it has succeeded since."""
+        mark = self.marks(pipeline).get(key)
         last = self.state(pipeline, key).last_run if mark is not None else None
         if mark is not None and last is not None and last.started_at >= mark.at and last.state is RunState.SUCCEEDED:
             return None

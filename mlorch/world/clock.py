@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 
 from mlorch.model.times import parse_iso
+from mlorch.world.digests import signature
 
 
 class SystemClock:
@@ -40,3 +42,20 @@ def parse_now(text: str) -> datetime:
     except (ValueError, OverflowError, OSError):
         message = f"{text!r} is no time: write it like 2026-11-23T15:04:05Z or 2026-11-23"
         raise ValueError(message) from None
+
+
+def zone_stamp(name: str) -> str:
+    """What stands for the rules of a time zone on this machine: they change with its data, not with its name."""
+    import zoneinfo
+    from importlib.util import find_spec
+
+    package = find_spec("tzdata")
+    folders = [*zoneinfo.TZPATH]
+    if package is not None and package.origin is not None:
+        folders.append(f"{os.path.dirname(package.origin)}/zoneinfo")
+    for folder in folders:
+        try:
+            return signature(os.stat(f"{folder}/{name}"))
+        except OSError:
+            continue
+    return ""

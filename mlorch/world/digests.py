@@ -235,21 +235,12 @@ class Digester:
     def _folder(self, folder: str, known: Seen | None, cache: DigestCache | None) -> Seen:
         from hashlib import sha256
 
-        entries = sorted(((os.fsencode(path), entry) for path, entry in walk(folder)), key=lambda pair: pair[0])
-        stats: list[os.stat_result | None] = []
-        signing = sha256()
-        size = 0
-        for raw, entry in entries:
-            status, kind = _entry_status(entry)
-            stats.append(status)
-            size += status.st_size if status is not None else 0
-            signing.update(b"%s\0%s\0%s\n" % (kind, raw, signature(status).encode() if status is not None else b""))
-        signed = signing.hexdigest()
+        signed, entries, size = signed_folder(folder)
         if known is not None and known.signature == signed and not known.racy:
             return known
         content = sha256()
         racy = False
-        for (raw, entry), status in zip(entries, stats, strict=True):
+        for raw, entry, status in entries:
             line, risky = self._entry(raw, entry, status, cache)
             content.update(line)
             racy = racy or risky
@@ -284,6 +275,22 @@ class Digester:
                 return True  # no state folder yet: looking at a project leaves nothing behind
             self._fine = fine_device(self._probe)
         return status.st_dev != self._fine or status.st_mtime_ns > looked_ns
+
+
+def signed_folder(folder: str) -> tuple[str, list[tuple[bytes, os.DirEntry[str], os.stat_result | None]], int]:
+    """The signature of a folder, what is below it in the order of its digest, and the bytes of all files. Raises `OSError`."""
+    from hashlib import sha256
+
+    entries = sorted(((os.fsencode(path), entry) for path, entry in walk(folder)), key=lambda pair: pair[0])
+    found: list[tuple[bytes, os.DirEntry[str], os.stat_result | None]] = []
+    signing = sha256()
+    size = 0
+    for raw, entry in entries:
+        status, kind = _entry_status(entry)
+        found.append((raw, entry, status))
+        size += status.st_size if status is not None else 0
+        signing.update(b"%s\0%s\0%s\n" % (kind, raw, signature(status).encode() if status is not None else b""))
+    return signing.hexdigest(), found, size
 
 
 def _entry_status(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, bytes]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from mlorch.model.errors import FileError
 from mlorch.model.manifest import Artifact
 from mlorch.world.clock import SystemClock
-from mlorch.world.digests import DigestCache, Digester, Seen, walk
+from mlorch.world.digests import DigestCache, Digester, Seen, signature, signed_folder, walk
 from mlorch.world.trouble import file_error
 
 if TYPE_CHECKING:
@@ -126,6 +127,15 @@ class ProjectFiles:
         """Whether what stands at `known.path` still has its content; cheap when its signature is unchanged."""
         found = self.look(known.path, known)
         return found is not None and found.digest == known.digest
+
+    def signature(self, path: str) -> str:
+        """What `look` gives as the signature of what stands at `path`, without a look at its content; "" if missing. Raises `OSError`."""
+        full = self.absolute(path)
+        try:
+            status = os.stat(full)
+            return signed_folder(full)[0] if stat.S_ISDIR(status.st_mode) else signature(status)
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
 
     def modified(self, path: str) -> float | None:
         """When the content of `path` last changed (mtime), in seconds since the epoch; None if missing."""

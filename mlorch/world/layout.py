@@ -19,6 +19,8 @@ from mlorch.model.errors import StateError
 from mlorch.world.trouble import state_error
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlorch.model.ports import Clock
 
 VERSION = 1
@@ -73,6 +75,8 @@ def decode_name(name: str) -> str | None:
     """The text that `encode_name` made `name` of; None for a shortened name, or one that is not ours."""
     if name == "_":
         return ""
+    if _PLAIN.issuperset(name) and encode_name(name) == name:
+        return name
     out = bytearray()
     position = 0
     while position < len(name):
@@ -108,6 +112,11 @@ class StateLayout:
     def journal(self, pipeline: str, partition: str) -> str:
         """The journal's file."""
         return self.partition(pipeline, partition) + "/journal.jsonl"
+
+    def journals(self, pipeline: str, partitions: Sequence[str]) -> list[str]:
+        """The files of many journals."""
+        folder = f"{self.root}/state/{encode_name(pipeline)}"
+        return [f"{folder}/{encode_name(name)}/journal.jsonl" for name in partitions]
 
     def lock(self, pipeline: str, partition: str) -> str:
         """The lock's file."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mlorch.lang.partitions import (
     closed,
+    closed_labels,
     closes_at,
     count_closed,
     last_closed,
@@ -74,7 +75,19 @@ def test_closed_windows_are_counted_as_they_are_listed(
     dim = TimeDimension(name="t", every=dim.every, timezone=dim.timezone, start=start, lag=lag)
     listed = list(islice(closed(dim, now), back + 10))
     assert count_closed(dim, now) == len(listed)
+    assert closed_labels(dim, now) == [window.label for window in listed]
     assert last_closed(dim, now) == (listed[-1] if listed else None)
     assert all(closes_at(dim, window) <= now for window in listed)
     if listed:
         assert closes_at(dim, next_window(dim, listed[-1])) > now
+
+
+@pytest.mark.parametrize(
+    ("start", "last"), [("1891-06-01", "1893-01-01"), ("2011-09-20", "2012-02-01"), ("2011-12-29", "2012-01-02")]
+)
+def test_labels_leave_out_the_day_that_a_zone_skips(start: str, last: str) -> None:
+    dim = TimeDimension(name="t", every="day", start=start, end=last, timezone="Pacific/Apia")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    labels = closed_labels(dim, now)
+    assert labels == [window.label for window in closed(dim, now)]
+    assert "2011-12-30" not in labels
