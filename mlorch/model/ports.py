@@ -87,6 +87,10 @@ class Files(Protocol):
         """When the content of `path` last changed (mtime), in seconds since the epoch; None if missing."""
         ...
 
+    def touched(self, path: str) -> float | None:
+        """When anything about `path` itself last changed, its name included (ctime), as `modified`."""
+        ...
+
     def stage(self, folder: str, path: str, *, is_folder: bool) -> str:
         """Make `folder` (a staging folder beside `path`) and return the staged path in it, with the last name of `path`.
 

@@ -53,21 +53,25 @@ class Adoptable:
                 found[output.name] = output.path
             elif files.exists(place):
                 found[output.name] = place
-            elif self._written_since(files.modified(output.path)):
+            elif self._moved(files, output.path):
                 # Cut off between its rename and its record: it stands where it belongs already.
                 found[output.name] = output.path
             else:
                 return None
         return found
 
-    def _written_since(self, changed: float | None) -> bool:
-        started = self.done.started_at
-        # The times of files lag behind the clock by up to a tick of the kernel.
-        return changed is not None and bool(started) and changed >= parse_iso(started).timestamp() - _TICK
+    def _moved(self, files: Files, path: str) -> bool:
+        """Whether what stands at `path` was written since it started, or renamed (a copy may keep an old time) since it ended."""
+        return _since(files.modified(path), self.done.started_at) or _since(files.touched(path), self.done.ended_at)
 
     def discard(self, files: Files) -> None:
         """It does not count after all: former outputs stand as they were."""
         restore(files, self.record.staging, self.record.aside)
+
+
+def _since(changed: float | None, at: str) -> bool:
+    # The times of files lag behind the clock by up to a tick of the kernel.
+    return changed is not None and bool(at) and changed >= parse_iso(at).timestamp() - _TICK
 
 
 def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports) -> dict[str, Adoptable]:

@@ -23,6 +23,7 @@ class _File:
     data: bytes
     version: int
     changed: float
+    touched: float
 
 
 class MemoryFiles:
@@ -55,7 +56,12 @@ class MemoryFiles:
         self._make_folders(posixpath.dirname(full))
         self._version += 1
         data = content.encode() if isinstance(content, str) else content
-        self._files[full] = _File(data, self._version, self._clock.wall().timestamp())
+        now = self._clock.wall().timestamp()
+        self._files[full] = _File(data, self._version, now, now)
+
+    def age(self, path: str, seconds: float) -> None:
+        """Set the time when a file's content was changed back, as `cp -p` does."""
+        self._files[self.absolute(path)].changed -= seconds
 
     def make_folder(self, path: str) -> None:
         """Make a folder, and those above it."""
@@ -144,6 +150,13 @@ class MemoryFiles:
         if full in self._files:
             return self._files[full].changed
         return max((f.changed for _, f in self._below(full)), default=0.0) if full in self._folders else None
+
+    def touched(self, path: str) -> float | None:
+        """When a file was last changed or renamed, by the clock given; None if missing, 0 for a folder."""
+        full = self.absolute(path)
+        if full in self._files:
+            return self._files[full].touched
+        return 0.0 if full in self._folders else None
 
     def size(self, path: str) -> int | None:
         """Bytes of a file or of all files of a folder, None if missing."""
@@ -282,6 +295,7 @@ class MemoryFiles:
         self._make_folders(posixpath.dirname(target))
         if source in self._files:
             self._files[target] = self._files.pop(source)
+            self._files[target].touched = self._clock.wall().timestamp()
             return
         for path in [path for path in self._files if path.startswith(source + "/")]:
             self._files[target + path[len(source) :]] = self._files.pop(path)

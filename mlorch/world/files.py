@@ -146,6 +146,15 @@ class ProjectFiles:
         except OSError as error:
             raise file_error(error, path, "look at") from error
 
+    def touched(self, path: str) -> float | None:
+        """When anything about `path` itself last changed, its name included (ctime), as `modified`."""
+        try:
+            return os.lstat(self.absolute(path)).st_ctime
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise file_error(error, path, "look at") from error
+
     def identity(self, path: str) -> str:
         """What stays the same when `path` is renamed: the inode's number. "" if missing."""
         try:

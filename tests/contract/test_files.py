@@ -282,6 +282,21 @@ def test_modification_times_do_not_run_backwards(files: Files) -> None:
     assert 0 < first <= second
 
 
+def test_a_rename_shows_where_the_time_of_the_content_does_not(files: Files) -> None:
+    publish(files, "out/a", "former")
+    staged = files.stage(STAGING, "out/a", is_folder=False)
+    files.write_text(staged, "new")
+    before = files.touched(staged)
+    former = files.touched("out/a")
+    assert before is not None
+    assert former is not None
+    files.move(staged, "out/a")
+    after = files.touched("out/a")
+    assert after is not None
+    assert after >= before >= former > 0
+    assert files.touched("nothing") is None
+
+
 def test_sizes(files: Files) -> None:
     files.write_text("d/x", "123")
     files.write_text("d/sub/y", "45")

@@ -198,6 +198,41 @@ def test_outside_effects_are_not_repeated_when_the_manifest_changed() -> None:
     assert world.left_over() == []
 
 
+@pytest.mark.parametrize("former", ["", "older"])
+def test_cut_off_between_its_rename_and_its_record(former: str) -> None:
+    """Also where the command kept the old time of what it copied."""
+    spec = pipeline(PLAIN)
+    world = World(lambda _: Outcome(lasts=1.0))
+    if former:
+        world.files.put("out/a", former)
+    world.clock.advance(3600.0)
+    world.run(spec)
+    del world.journal()._events[2:]
+    world.crash()
+    assert world.files.text("out/a") == "a()"
+    world.files.age("out/a", 7200.0)
+    run = world.run(spec)
+    assert "adopted" in run.steps["a"].detail
+    assert world.started == ["a"]
+
+
+def test_a_former_output_is_not_taken_for_what_a_step_did_not_write() -> None:
+    spec = pipeline(PLAIN)
+    world = World(lambda _: Outcome(lasts=5.0))
+    world.files.put("out/a", "older")
+    world.silent.add("a")
+    world.clock.advance(3600.0)
+    world.watcher.ticks = kill
+    with pytest.raises(KeyboardInterrupt):
+        world.run(spec)
+    world.watcher.ticks = lambda: None
+    world.crash(end_well=True)
+    world.silent.clear()
+    world.run(spec)
+    assert world.started == ["a", "a"]
+    assert world.files.text("out/a") == "a()"
+
+
 def test_an_intent_is_finished_and_its_step_does_not_run_again() -> None:
     spec = pipeline(TWO)
     world = World()
