@@ -293,6 +293,10 @@ class RunFolders(Protocol):
         """The ends that the executor recorded since the machine was started, by token."""
         ...
 
+    def masked(self, text: str, secrets: Sequence[str]) -> str:
+        """Text without secrets, as they are or encoded."""
+        ...
+
     def sweep(self, folder: str) -> None:
         """Remove staging folders in `folder` (relative) that a power cut left and no run comes back to; looks once a command."""
         ...

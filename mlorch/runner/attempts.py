@@ -318,7 +318,8 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
     if step.metrics:
         attempt.metrics = _metrics(files, attempt.staged[METRICS])
     for secret in step.secrets:
-        if any(secrets[secret] in text_of(value) for value in (*attempt.values.values(), attempt.metrics)):
+        told = "\0".join(text_of(value) for value in (*attempt.values.values(), attempt.metrics))
+        if folders.masked(told, (secrets[secret],)) != told:
             raise AttemptError("value", f"a value or metric of step {step.id} holds the secret {secret}")
     attempt.checks_left = []
     scope = _check_scope(context, attempt, {})
@@ -349,9 +350,7 @@ def scrub(files: Files, attempt: Attempt, folders: RunFolders, secrets: Mapping[
         except ValueError:
             files.remove(path)
             continue
-        masked = text
-        for value in hidden:
-            masked = masked.replace(value, "***")
+        masked = folders.masked(text, hidden)
         if masked != text:
             files.write_text(path, masked)
 

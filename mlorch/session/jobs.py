@@ -350,6 +350,14 @@ class Folders:
             end.token: end for start, end in records if end is not None and start is not None and start.boot_id == boot
         }
 
+    def masked(self, text: str, secrets: Iterable[str]) -> str:
+        """Text without secrets, as logs are masked."""
+        from mlorch.executors.supervisor.masking import Masker
+
+        masker = Masker([secret.encode("utf-8", "surrogateescape") for secret in secrets])
+        masked = masker.feed(text.encode("utf-8", "surrogateescape")) + masker.flush()
+        return masked.decode("utf-8", "surrogateescape")
+
     def sweep(self, folder: str) -> None:
         """Remove staging folders in `folder` that a power cut left and no run comes back to."""
         from mlorch.runner.attempts import STAGING

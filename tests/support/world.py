@@ -180,6 +180,11 @@ class MemoryFolders:
     def ends(self, run_id: str) -> dict[str, AttemptDone]:
         return {token: done for token, done in self._ends.items() if token.startswith(run_id + "/")}
 
+    def masked(self, text: str, secrets: Iterable[str]) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return text
+
     def sweep(self, folder: str) -> None:
         self.swept.append(folder)
 

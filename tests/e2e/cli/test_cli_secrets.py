@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.e2e.cli.conftest import Project
 
-SECRET = "s3cret-of-a-test"
+SECRET = "s3cret-of-a-test-that-is-longer-than-a-line-of-base64-which-tools-wrap-at-76-columns/+"
 TEXT = """\
 mlorch: 1
 name: hush
@@ -24,8 +25,15 @@ steps:
     secrets: [TOKEN]
     values: {v: string}
   summary:
-    run: 'echo "# $TOKEN" >> "$MLORCH_SUMMARY"'
+    run: 'echo "# $TOKEN" >> "$MLORCH_SUMMARY"; printf "%s" "$TOKEN" | base64 >> "$MLORCH_SUMMARY"'
     secrets: [TOKEN]
+  encoded:
+    run: 'echo "user:$TOKEN" | base64 -w 64; echo "$TOKEN" | base64; printf "%s" "$TOKEN" | od -An -tx1 -v | tr -d " "'
+    secrets: [TOKEN]
+  metrics:
+    run: 'printf "{\"m\": \"%s\"}" "$(printf "%s" "$TOKEN" | base64 -w 0)" > "$MLORCH_METRICS"'
+    secrets: [TOKEN]
+    metrics: out/m.json
 """
 
 
@@ -36,9 +44,13 @@ def test_secrets_are_in_no_file_of_the_state(project: Project) -> None:
     assert "holds the secret TOKEN" in done.stdout
     assert SECRET not in done.stdout + done.stderr
     files = [path for path in project.folder.rglob("*") if path.is_file()]
-    assert [str(path) for path in files if SECRET.encode() in path.read_bytes()] == []
+    coded = base64.b64encode(SECRET.encode())
+    for leak in (SECRET.encode(), coded[8:40], coded[50:90], SECRET.encode().hex()[8:24].encode()):
+        assert [str(path) for path in files if leak in path.read_bytes()] == []
     summaries = [path.read_text("utf-8") for path in files if path.name == "summary.1.summary"]
-    assert summaries == ["# ***\n"]
+    assert summaries == ["# ***\n***\n"]
+    (log,) = [path.read_text("utf-8") for path in files if path.name == "encoded.1.log"]
+    assert log.count("***") == 3
 
 
 def test_all_missing_secrets_are_told_at_once_where_they_are_used(project: Project) -> None:
