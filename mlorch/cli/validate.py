@@ -100,9 +100,12 @@ def validate(
             if missing_secret is not None:
                 found[file] += _secrets(one.value, shared or Project(), missing_secret)
     sound = tuple(one.value for one in loaded if one.value is not None)
-    complete = len(sound) == len(loaded) and not unreadable
-    sources = {one.value.file: one.source for one in loaded if one.value is not None and one.source is not None}
-    for problem in (*check_across(sound, sources, complete=complete), *unreadable):
+    partial = [one.partial for one in loaded if one.partial is not None and one.partial.name]
+    complete = len(sound) + len(partial) == len(loaded) and not unreadable
+    sources = {file: one.source for (file, _), one in zip(pipelines, loaded, strict=True) if one.source is not None}
+    named = [known for one in loaded if (known := one.value or one.partial) is not None and known.name]
+    across = check_across(named, sources, complete=complete, partial=[pipeline.file for pipeline in partial])
+    for problem in (*across, *unreadable):
         found.setdefault(problem.place.file if problem.place else "", []).append(problem)
     reports = tuple(
         FileReport(file, names.get(file, ""), tuple(sorted(problems, key=lambda problem: problem.sort_key)))

@@ -11,12 +11,12 @@ from mlorch.model.spec import Pipeline, Project
 from mlorch.spec import build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from mlorch.spec.source import Source
 
 T_co = TypeVar("T_co", covariant=True)
-_FORMAT = 2
+_FORMAT = 3
 """Raised when what `Memory` keeps changes, or when rules become stricter within a version."""
 
 
@@ -34,11 +34,15 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[T_co]):
-    """What was read: `value` is None if there are errors. `diagnostics` are sorted; `source` is None when recalled."""
+    """What was read: `value` is None if there are errors. `diagnostics` are sorted; `source` is None when recalled.
+
+    `partial` is then what of it is sound, if anything is: for further problems, never to be run.
+    """
 
     value: T_co | None
     diagnostics: tuple[Diagnostic, ...] = ()
     source: Source | None = None
+    partial: T_co | None = None
 
 
 def load_project(data: bytes | None, file: str, memory: Memory | None = None) -> Loaded[Project]:
@@ -74,7 +78,7 @@ def load_pipeline(
 
     checked = check_pipeline(data, file, project, digest)
     if checked.pipeline is None or checked.data is None or _errors(checked.diagnostics):
-        return Loaded(None, checked.diagnostics, checked.source)
+        return Loaded(None, checked.diagnostics, checked.source, checked.pipeline)
     if memory is not None:
         where = {
             step.id: (step.place.line, step.place.column, step.place.width)
@@ -94,16 +98,20 @@ def partial_project(data: bytes, file: str) -> Project:
 
 
 def check_across(
-    pipelines: Sequence[Pipeline], sources: Mapping[str, Source] | None = None, *, complete: bool = True
+    pipelines: Sequence[Pipeline],
+    sources: Mapping[str, Source] | None = None,
+    *,
+    complete: bool = True,
+    partial: Collection[str] = (),
 ) -> tuple[Diagnostic, ...]:
     """What can be wrong between pipelines: names, inputs from each other, cycles, paths written twice.
 
     `sources`, by file, make the places exact. Not `complete`: some files could not be read, so that a pipeline that is not
-    among them is no error.
+    among them is no error. Of the files in `partial` only what is sound is there, so that nothing is missed in them.
     """
     from mlorch.spec.rules.across import check_across as check
 
-    return check(pipelines, sources, complete=complete)
+    return check(pipelines, sources, complete=complete, partial=partial)
 
 
 def check_imports(

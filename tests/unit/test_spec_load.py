@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlorch.cli.validate import validate
 from mlorch.model.spec import (
     Backoff,
     CachePolicy,
@@ -347,3 +348,22 @@ def test_imports_follow_modules_and_packages() -> None:
     assert "2 more" in problem.message
     covered = load(HEAD + "steps: {a: {run: python jobs/a.py, code: ['jobs/*.py', 'pkg/**'], outputs: {o: o}}}\n")
     assert check_imports(covered, files.get) == ()
+
+
+def test_what_is_wrong_between_files_is_told_beside_what_is_wrong_in_them() -> None:
+    one = HEAD + "steps: {a: {run: a, outputs: {o: o}, inputs: {x: {pipeline: gone, output: y, partitions: all}}}}\n"
+    two = HEAD + "steps: {a: {runn: a, outputs: {p: o, 5: 6}}}\n"
+    reads = HEAD.replace("demo", "reads") + (
+        "steps: {a: {run: a, outputs: {q: q}, inputs: {x: {pipeline: two, output: hidden, partitions: all}}}}\n"
+    )
+
+    def told(*texts: str) -> set[tuple[str, str]]:
+        files = [(f"pipelines/{number}.yaml", text.encode()) for number, text in enumerate(texts)]
+        found = validate(None, files, lambda _: None).diagnostics
+        return {(problem.code, problem.place.file) for problem in found if problem.place and problem.code[0] == "E"}
+
+    first, second = "pipelines/0.yaml", "pipelines/1.yaml"
+    assert told(one, two) >= {("E405", first), ("E201", second), ("E801", second), ("E401", second)}
+    assert ("E407", first) not in told(reads, two.replace("demo", "two")), "it may be among what is not sound"
+    assert ("E405", first) not in told(one, "mlorch: 1\n"), "it may be the one that has no name"
+    assert ("E405", first) not in told(one, "a: [")

@@ -12,7 +12,7 @@ from mlorch.spec.rules.graph import cycles
 from mlorch.spec.rules.paths import Entry, normal, overlaps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mlorch.model.spec import Pipeline, Step, UpstreamInput
     from mlorch.spec.rules.context import Key
@@ -20,18 +20,26 @@ if TYPE_CHECKING:
 
 
 def check_across(
-    pipelines: Sequence[Pipeline], sources: Mapping[str, Source] | None = None, *, complete: bool = True
+    pipelines: Sequence[Pipeline],
+    sources: Mapping[str, Source] | None = None,
+    *,
+    complete: bool = True,
+    partial: Collection[str] = (),
 ) -> tuple[Diagnostic, ...]:
     """What can be wrong between the pipelines of one project. `sources`, by file, make the places exact.
 
-    Not `complete`: there are more pipelines than these, so that an unknown one is no error.
+    Not `complete`: there are more pipelines than these, so that an unknown one is no error. Of the files in `partial` only what
+    is sound is there, so that what they lack is no error.
     """
-    return ordered(_Across(pipelines, sources or {}, complete=complete).check())
+    return ordered(_Across(pipelines, sources or {}, frozenset(partial), complete=complete).check())
 
 
 class _Across:
-    def __init__(self, pipelines: Sequence[Pipeline], sources: Mapping[str, Source], *, complete: bool) -> None:
+    def __init__(
+        self, pipelines: Sequence[Pipeline], sources: Mapping[str, Source], partial: frozenset[str], *, complete: bool
+    ) -> None:
         self.complete = complete
+        self.partial = partial
         self.pipelines = pipelines
         self.sources = sources
         self.by_name: dict[str, Pipeline] = {}
@@ -76,6 +84,8 @@ class _Across:
             hint = meant(wanted.pipeline, self.by_name)
             message = f"there is no pipeline `{wanted.pipeline}`"
             yield self.problem("E405", message, hint, pipeline, *keys, "pipeline", step=step)
+            return
+        if {upstream.file, pipeline.file} & self.partial:
             return
         outputs = _outputs(upstream)
         wanted_step, _, output = wanted.output.rpartition(".")
