@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.engine.assess import SKIPPED, Assessment, assess
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, condition
-from mlorch.model.spec import TriggerRule
+from mlorch.model.spec import SideEffects, TriggerRule
 from mlorch.model.states import Action, Reason, StepState, Verdict
 
 if TYPE_CHECKING:
@@ -50,6 +50,17 @@ def consider(context: Context, step: Step, *, forced: bool = False) -> Considere
             return _gone(context, step) or Considered(Action.RUN, found.reason, found.detail, None, found)
         case Verdict.UNKNOWN:
             return Considered(Action.UNKNOWN, found.reason, found.detail, None, found)
+
+
+def unless_unsafe(context: Context, step: Step, considered: Considered) -> Considered:
+    """The same for a step that is to run, but its end if it may have had its effects outside already: that is not repeated by itself."""
+    known = context.state
+    # Where lines of the journal were lost, a step that was never done may have been started all the same.
+    unfinished = step.id in known.unfinished or (known.doubt and step.id not in known.checkpoints)
+    if step.side_effects is not SideEffects.EXTERNAL or not unfinished:
+        return considered
+    detail = "its last attempt may have had effects outside (side_effects: external): --rerun-unsafe runs it again"
+    return Considered(Action.SKIP, Reason.UNSAFE, detail, StepState.FAILED, considered.assessment)
 
 
 def _by_rule(context: Context, step: Step) -> Considered | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlorch.engine.consider import consider
+from mlorch.engine.consider import consider, unless_unsafe
 from mlorch.lang.commands import show_command
 from mlorch.model.plan import Plan, StepPlan
 from mlorch.model.spec import Write
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from mlorch.model.spec import Step
 
 
-def consider_all(context: Context, forced: frozenset[str]) -> dict[str, Considered]:
+def consider_all(context: Context, forced: frozenset[str], *, rerun_unsafe: bool = True) -> dict[str, Considered]:
     """What happens to each selected step, in order, as far as it is known before anything ran.
 
-    A step whose removed `temp` output is needed again is considered once more, as stale.
+    Not `rerun_unsafe`: as in a run that repeats no step that may have had its effects outside. A step whose removed `temp` output is needed again is considered once more, as stale.
     """
     context.wanted_again.clear()
     while True:
@@ -31,7 +31,10 @@ def consider_all(context: Context, forced: frozenset[str]) -> dict[str, Consider
         for step_id in context.graph.order:
             if step_id not in context.selected:
                 continue
-            considered = consider(context, context.by_id[step_id], forced=step_id in forced)
+            step = context.by_id[step_id]
+            considered = consider(context, step, forced=step_id in forced)
+            if considered.action is Action.RUN and not rerun_unsafe:
+                considered = unless_unsafe(context, step, considered)
             found[step_id] = considered
             if considered.state is not None:
                 context.settle(step_id, considered.state)

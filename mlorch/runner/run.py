@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlorch.engine.consider import Considered, consider
+from mlorch.engine.consider import Considered, consider, unless_unsafe
 from mlorch.engine.fingerprint import fingerprint
 from mlorch.engine.graph import priorities
 from mlorch.engine.outcome import exit_code_of, only_busy, run_state
@@ -213,16 +213,9 @@ class Run:
         ):
             old.discard(self.context.files)
             del self.adoptable[step.id]
-        known = self.context.state
-        # Where lines of the journal were lost, a step that was never done may have been started all the same.
-        unfinished = step.id in known.unfinished or (known.doubt and step.id not in known.checkpoints)
-        external = step.side_effects is SideEffects.EXTERNAL
-        if external and unfinished and not self.rerun_unsafe and step.id not in self.adoptable:
-            detail = (
-                "its last attempt may have had effects outside (side_effects: external): --rerun-unsafe runs it again"
-            )
-            return Considered(Action.SKIP, Reason.UNSAFE, detail, StepState.FAILED)
-        return considered
+        if self.rerun_unsafe or step.id in self.adoptable:
+            return considered
+        return unless_unsafe(self.context, step, considered)
 
     def _without_attempt(self, step: Step, considered: Considered, reused: list[str], events: list[ev.Event]) -> None:
         state = considered.state or StepState.NOT_READY

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from mlorch.session.pace import Pace
 
 
-def plans_of(jobs: Iterable[Job], pace: Pace) -> list[Plan]:
+def plans_of(jobs: Iterable[Job], pace: Pace, *, rerun_unsafe: bool) -> list[Plan]:
     """The plan of each job. What reads a partition that is to run first is not decided before that has run."""
     plans: list[Plan] = []
     changing: dict[int, str] = {}
     for job in jobs:
         context, forced = job.open()
-        plan = plan_of(context, consider_all(context, forced), pace.of(context.pipeline.name, context.key))
+        found = consider_all(context, forced, rerun_unsafe=rerun_unsafe)
+        plan = plan_of(context, found, pace.of(context.pipeline.name, context.key))
         before = {(other.name, other.partition): changing[id(other)] for other in job.after if id(other) in changing}
         if before:
             plan = _not_decided_yet(plan, context, before)

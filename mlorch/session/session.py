@@ -186,7 +186,7 @@ class Session:
         """What `run` would do."""
         from mlorch.session.planning import plans_of
 
-        return plans_of(self._wanted(options)[0], Pace(self.workspace))
+        return plans_of(self._wanted(options)[0], Pace(self.workspace), rerun_unsafe=options.rerun_unsafe)
 
     def expected(self, pipeline: str, partition: str) -> Mapping[str, float]:
         """The seconds that each step of a run may take, as far as history knows."""
@@ -237,7 +237,7 @@ class Session:
         keys, _ = partition_keys(self.workspace, found, (partition,) if partition else (), self.workspace.clock.now())
         selected = Selected(found, parameters(self.workspace, found, (), ""))
         context = self._jobs.context(selected, keys[0])
-        plan = plan_of(context, consider_all(context, frozenset()))
+        plan = plan_of(context, consider_all(context, frozenset(), rerun_unsafe=False))
         return next(planned for planned in plan.steps if planned.id == step)
 
     def awaited(self, pipeline: str) -> Awaited:

@@ -101,13 +101,18 @@ def pool_text(pool: dict[str, int]) -> str:
     return "pool " + ", ".join(name + (f": {slots}" if slots > 1 else "") for name, slots in pool.items())
 
 
+_STOPPED = frozenset({"input_missing", "upstream_failed", "unsafe"})
+"""Why a step is skipped that is not as it should be."""
+
+
 def plan_total(plan: Row) -> str:
     """`2 to run, 3 to reuse`, with the time expected when history knows it of all that runs."""
     counts = dict.fromkeys(("run", "reuse", "skip", "unknown"), 0)
     for step in plan["steps"]:
         counts[step["action"]] += 1
     if not counts["run"] and not counts["unknown"]:
-        return f"nothing to do: {count(counts['reuse'], 'step')} reused" + (
+        stopped = any(step["action"] == "skip" and step["reason"] in _STOPPED for step in plan["steps"])
+        return f"nothing {'can run' if stopped else 'to do'}: {count(counts['reuse'], 'step')} reused" + (
             f", {counts['skip']:,} skipped" if counts["skip"] else ""
         )
     text = f"{counts['run']:,} to run, {counts['reuse']:,} to reuse"

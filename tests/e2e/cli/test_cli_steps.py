@@ -46,3 +46,21 @@ def test_the_command_to_go_on_chooses_the_same_steps(project: Project) -> None:
     )
     assert "mlorch run unsafe --only send\n" in project("run", "unsafe", "--only", "send").stdout
     assert "mlorch run unsafe --only send --rerun-unsafe\n" in project("run", "unsafe", "--only", "send").stdout
+
+
+def test_a_plan_says_that_a_step_with_effects_outside_is_not_repeated(project: Project) -> None:
+    write(
+        project,
+        "sends",
+        "steps:\n  send: {run: 'false', side_effects: external}\n  after: {run: 'true', needs: [send]}\n",
+    )
+    project("run", "sends")
+    (plan,) = project.json("plan", "sends")["data"]["pipelines"]
+    assert [(step["action"], step["reason"]) for step in plan["steps"]] == [
+        ("skip", "unsafe"),
+        ("skip", "upstream_failed"),
+    ]
+    assert "nothing can run: 0 steps reused, 2 skipped" in project("plan", "sends").stdout
+    assert project.json("why", "sends", "send")["data"]["reason"] == "unsafe"
+    (plan,) = project.json("plan", "sends", "--rerun-unsafe")["data"]["pipelines"]
+    assert [step["action"] for step in plan["steps"]] == ["run", "run"]
