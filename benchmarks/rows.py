@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import generate
@@ -12,7 +14,6 @@ from tools import HERE, Tools, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _GIB = 1 << 30
 _MB = 1_000_000
@@ -69,15 +70,17 @@ class Bench:
 
 
 def _forget(folder: Path) -> Callable[[], None]:
-    """Empties a project of what was made in it, so that everything is to be done. What tools expect is made again."""
+    """Empties a project of what was made in it, so that everything is to be done. What tools expect is made again.
+
+    Put aside, not removed: ext4 looks at each file that was removed in the last seconds whenever it makes a new one.
+    """
 
     def before() -> None:
+        aside = Path(tempfile.mkdtemp(prefix="former-", dir=folder.parent))
         for name in (".mlorch", "out", ".ninja_log", ".ninja_deps", ".doit.db"):
             path = folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            if path.exists():
+                path.rename(aside / name)
         (folder / "out").mkdir()
 
     return before

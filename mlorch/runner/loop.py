@@ -157,7 +157,7 @@ class Runner:
         # A run that is open can fill the slots: finish what was begun before something new begins.
         while (
             todo
-            and self._free() > sum(len(run.queue) for run, _ in self._active)
+            and self._free() + self._ahead() > sum(len(run.queue) for run, _ in self._active)
             and len(self._active) + len(self._busy) <= 2 * self._options.slots + 8
         ):
             job = todo.popleft()
