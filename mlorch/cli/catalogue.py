@@ -42,6 +42,7 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
         {
             "run": Entry("running", "Bring a pipeline up to date."),
             "backfill": Entry("running", "Bring many partitions up to date."),
+            "retry": Entry("retrying", "Run a past run again: what is done is reused."),
             "plan": Entry("running", "Show what run would do, and why."),
             "cancel": Entry("history", "End a run from another shell."),
         },

@@ -134,8 +134,10 @@ def perform(terminal: Terminal, options: RunOptions) -> int:
     return show_outcome(terminal, session, outcome, options)
 
 
-def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options: RunOptions) -> int:
-    """What came of `run`; returns its exit code."""
+def show_outcome(
+    terminal: Terminal, session: Session, outcome: Outcome, options: RunOptions, again: Sequence[str] | None = None
+) -> int:
+    """What came of `run`; returns its exit code. `again` are the commands that go on, unless they follow from `options`."""
     from mlorch.views.rows import run_row
 
     for note in outcome.notes:
@@ -158,7 +160,7 @@ def show_outcome(terminal: Terminal, session: Session, outcome: Outcome, options
         from mlorch.views.github import summary
 
         terminal.append_summary(summary(rows))
-    show_failures(terminal, outcome.runs, _go_on(terminal, outcome.runs, options))
+    show_failures(terminal, outcome.runs, _go_on(terminal, outcome.runs, options) if again is None else again)
     return outcome.exit_code
 
 
@@ -219,6 +221,14 @@ def _go_on(terminal: Terminal, runs: Sequence[RunRecord], options: RunOptions) -
         for run in runs
         if _failed(run)
     ]
+
+
+def retry_command(options: GlobalOptions, run: RunRecord, more: Sequence[str] = ()) -> str:
+    """The command that runs `run` again."""
+    import shlex
+
+    words = ["mlorch", *leading_options(options), "retry", run.run_id, *more, *_unsafe_words(run)]
+    return " ".join(map(shlex.quote, words))
 
 
 def _unsafe_words(run: RunRecord) -> list[str]:

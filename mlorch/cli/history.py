@@ -100,8 +100,7 @@ mlorch show flights_features@2013-01-31
 )
 def show(ctx: typer.Context, run: Run) -> int:
     """One run in full: steps, attempts, reasons, resources used, outputs, values, metrics, and what failed."""
-    from mlorch.cli.deliver import leading_options, show_failures
-    from mlorch.views.failure import continue_command
+    from mlorch.cli.deliver import leading_options, retry_command, show_failures
     from mlorch.views.rows import run_row
 
     terminal: Terminal = ctx.obj
@@ -122,9 +121,11 @@ def show(ctx: typer.Context, run: Run) -> int:
         from mlorch.views.plain import show_lines
 
         terminal.lines(show_lines(row))
-    again = continue_command(found.pipeline, found.partition, _typed(found), leading_options(terminal.options))
-    show_failures(terminal, [found], [again])
+    show_failures(terminal, [found], [retry_command(terminal.options, found)])
     if not any(step.state.bad for step in found.steps.values()):
+        from mlorch.views.failure import continue_command
+
+        again = continue_command(found.pipeline, found.partition, _typed(found), leading_options(terminal.options))
         terminal.say("The same again:")
         terminal.paste(again)
     return 0

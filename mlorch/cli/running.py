@@ -66,6 +66,36 @@ Jobs = Annotated[
 WithUpstream = Annotated[
     bool, typer.Option("--with-upstream", help="Also bring up to date what this reads from other pipelines.")
 ]
+FailFast = Annotated[
+    bool,
+    typer.Option("--fail-fast/--keep-going", help="Stop at the first failure, or go on with what does not need it."),
+]
+IfBusy = Annotated[
+    str,
+    typer.Option(
+        "--if-busy",
+        metavar="wait|skip|fail",
+        help="When another run holds the partition or a pool: wait, exit 0, or exit 6.",
+    ),
+]
+WaitTimeout = Annotated[
+    str, typer.Option("--wait-timeout", metavar="DURATION", help="Wait at most so long (30s, 10m); then exit 6.")
+]
+Orphans = Annotated[
+    str,
+    typer.Option(
+        "--orphans",
+        metavar="adopt|kill",
+        help="A step that outlived a killed run: wait and take its result, or end it.",
+    ),
+]
+RerunUnsafe = Annotated[
+    bool,
+    typer.Option(
+        "--rerun-unsafe", help="Also repeat steps with `side_effects: external` that may have happened already."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done (the same as plan).")]
 
 
 @command(
@@ -91,41 +121,13 @@ def run(
     until: Until = None,
     force: Force = False,
     force_step: ForceStep = None,
-    fail_fast: Annotated[
-        bool,
-        typer.Option(
-            "--fail-fast/--keep-going", help="Stop at the first failure, or go on with what does not need it."
-        ),
-    ] = False,
+    fail_fast: FailFast = False,
     jobs: Jobs = None,
-    if_busy: Annotated[
-        str,
-        typer.Option(
-            "--if-busy",
-            metavar="wait|skip|fail",
-            help="When another run holds the partition or a pool: wait, exit 0, or exit 6.",
-        ),
-    ] = "wait",
-    wait_timeout: Annotated[
-        str, typer.Option("--wait-timeout", metavar="DURATION", help="Wait at most so long (30s, 10m); then exit 6.")
-    ] = "",
-    orphans: Annotated[
-        str,
-        typer.Option(
-            "--orphans",
-            metavar="adopt|kill",
-            help="A step that outlived a killed run: wait and take its result, or end it.",
-        ),
-    ] = "adopt",
-    rerun_unsafe: Annotated[
-        bool,
-        typer.Option(
-            "--rerun-unsafe", help="Also repeat steps with `side_effects: external` that may have happened already."
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be done (the same as plan).")
-    ] = False,
+    if_busy: IfBusy = "wait",
+    wait_timeout: WaitTimeout = "",
+    orphans: Orphans = "adopt",
+    rerun_unsafe: RerunUnsafe = False,
+    dry_run: DryRun = False,
     with_upstream: WithUpstream = False,
     due: Annotated[
         bool, typer.Option("--due", help="Only what its schedule or its triggers make due now: for crontab lines.")
@@ -151,9 +153,9 @@ def run(
         force_steps=tuple(force_step or ()),
         fail_fast=fail_fast,
         jobs=jobs,
-        if_busy=_one_of("--if-busy", if_busy, ("wait", "skip", "fail")),
-        wait_timeout=_seconds("--wait-timeout", wait_timeout),
-        orphans=_one_of("--orphans", orphans, ("adopt", "kill")),
+        if_busy=one_of("--if-busy", if_busy, ("wait", "skip", "fail")),
+        wait_timeout=seconds("--wait-timeout", wait_timeout),
+        orphans=one_of("--orphans", orphans, ("adopt", "kill")),
         rerun_unsafe=rerun_unsafe,
         with_upstream=with_upstream,
     )
@@ -162,7 +164,7 @@ def run(
     if dry_run:
         terminal.command = "plan"
         session = terminal.session()
-        return _show_plans(terminal, session, session.plan(options))
+        return show_plans(terminal, session, session.plan(options))
     return perform(terminal, options)
 
 
@@ -231,7 +233,7 @@ def plan(
         with_upstream=with_upstream,
     )
     session = terminal.session()
-    return _show_plans(terminal, session, session.plan(options), tell=exit_code)
+    return show_plans(terminal, session, session.plan(options), tell=exit_code)
 
 
 @command(
@@ -287,7 +289,7 @@ def backfill(
         last=to,
         newest=last,
         partitions=tuple(partition or ()),
-        only=tuple(_one_of("--only", word.strip(), ("missing", "failed", "stale", "all")) for word in only.split(",")),
+        only=tuple(one_of("--only", word.strip(), ("missing", "failed", "stale", "all")) for word in only.split(",")),
         params=_params(param),
         params_file=params_file,
         jobs=jobs,
@@ -305,7 +307,8 @@ def backfill(
     return show_backfill(terminal, session, outcome, options)
 
 
-def _show_plans(terminal: Terminal, session: Session, plans: Sequence[Plan], *, tell: bool = False) -> int:
+def show_plans(terminal: Terminal, session: Session, plans: Sequence[Plan], *, tell: bool = False) -> int:
+    """What `plan` says; returns its exit code. `tell`: 8 when something would run."""
     from mlorch.views.rows import plan_row
 
     rows = [plan_row(item) for item in plans]
@@ -358,13 +361,15 @@ def _params(given: list[str] | None) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value, if it is one of those allowed. Raises `UsageError`."""
     if value not in allowed:
         raise UsageError(f"{option} {value}: use one of {', '.join(allowed)}")
     return value
 
 
-def _seconds(option: str, text: str) -> float | None:
+def seconds(option: str, text: str) -> float | None:
+    """A duration as typed, in seconds; None for "". Raises `UsageError`."""
     if not text:
         return None
     from mlorch.lang.units import parse_duration

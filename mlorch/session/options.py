@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DEFAULT_ONLY = ("missing", "failed")
 
@@ -26,6 +26,7 @@ class GlobalOptions(NamedTuple):
 class RunOptions(NamedTuple):
     """`mlorch run` and `plan`. `params` are (name, text) as typed; `jobs` None means the CPUs we may use.
 
+    Of a run before, for `mlorch retry`: `values` are its parameters (name, value), `due` is the tick that it was for.
     `if_busy` is `wait`, `skip` or `fail`; `wait_timeout` in seconds, None for as long as it takes; `orphans` is `adopt` or `kill`.
     """
 
@@ -45,6 +46,8 @@ class RunOptions(NamedTuple):
     orphans: str = "adopt"
     rerun_unsafe: bool = False
     with_upstream: bool = False
+    values: tuple[tuple[str, Any], ...] = ()
+    due: str = ""
 
 
 class BackfillOptions(NamedTuple):

@@ -239,9 +239,15 @@ def known_parameters(pipelines: Iterable[Pipeline], given: Iterable[tuple[str, s
 
 
 def parameters(
-    workspace: Workspace, pipeline: Pipeline, given: Iterable[tuple[str, str]], file: str, *, strict: bool = True
+    workspace: Workspace,
+    pipeline: Pipeline,
+    given: Iterable[tuple[str, str]],
+    file: str,
+    *,
+    strict: bool = True,
+    before: Iterable[tuple[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The value of every parameter: `--param`, then the file, the project's, the default.
+    """The value of every parameter: `--param`, then the file, those of the run `before`, the project's, the default.
 
     Raises `SpecError` for unknown names (unless not `strict`), values that do not fit and parameters without one.
     """
@@ -250,6 +256,7 @@ def parameters(
     values: dict[str, Any] = {param.name: param.default for param in pipeline.params if param.has_default}
     values |= {name: value for name, value in workspace.project.params if name in known}
     for source, items, read in (
+        ("that run's parameter", before, _checked),
         (f"--params-file {file}", _params_file(file).items() if file else (), _checked),
         ("--param", given, coerce_text),
     ):

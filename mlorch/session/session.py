@@ -98,6 +98,19 @@ class Session:
         code = worst((*(outcome.exit_code for outcome in outcomes), *wrong))
         return Outcome(code, tuple(outcome.run for outcome in outcomes), notes)
 
+    def latest_failed(self) -> RunRecord | None:
+        """The run that `mlorch retry` takes when none is named; None if there is nothing to mend."""
+        from mlorch.session.retrying import latest_failed
+
+        self.workspace.layout.check()
+        return latest_failed(self._history)
+
+    def retry_options(self, run: RunRecord, base: RunOptions, *, then: bool) -> tuple[RunOptions, tuple[str, ...]]:
+        """What runs that run again, for `run` or `plan`; see `session.retrying`."""
+        from mlorch.session.retrying import retry_options
+
+        return retry_options(self.workspace, self._history, run, base, then=then)
+
     def tick(self, names: Sequence[str], options: RunOptions, observer: Observer) -> Outcome:
         """What is due now of all pipelines, or of those selected. Wrong specs do not stop the others, but show in the exit code."""
         from mlorch.session.ticking import Ticking
@@ -163,7 +176,12 @@ class Session:
             known_parameters(pipelines, options.params, options.params_file)
         for pipeline in pipelines:
             params = parameters(
-                self.workspace, pipeline, options.params, options.params_file, strict=len(pipelines) == 1
+                self.workspace,
+                pipeline,
+                options.params,
+                options.params_file,
+                strict=len(pipelines) == 1,
+                before=options.values,
             )
             selected = Selected(
                 pipeline,
@@ -173,6 +191,7 @@ class Session:
                 until=options.until,
                 force=options.force,
                 force_steps=options.force_steps,
+                due=options.due,
             )
             keys, note = partition_keys(
                 self.workspace, pipeline, options.partitions if pipeline.partitions or len(pipelines) == 1 else (), now

@@ -59,6 +59,7 @@ class Workspace:
         self._files_listed: tuple[str, ...] | None = None
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
+        self._pinned: dict[str, str] = {}
         self._states: dict[tuple[str, str], PartitionState] = {}
         self._stamps: dict[tuple[str, str], str] = {}
         self._labels: Labels | None = None
@@ -114,7 +115,9 @@ class Workspace:
         self._by_file.pop(file, None)
         self._wrong.pop(file, None)
         self._take(file, data)
-        return self.load_file(file)
+        pipeline = self.load_file(file)
+        self._pinned[pipeline.name] = file
+        return pipeline
 
     def _load(self, file: str) -> None:
         try:
@@ -168,6 +171,8 @@ class Workspace:
 
     def named(self, name: str) -> Pipeline:
         """The pipeline of that name. Raises `UsageError` if there is none, `SpecError` if its file is wrong."""
+        if name in self._pinned:
+            return self.load_file(self._pinned[name])
         guess = next((file for file in self.spec_files() if os.path.splitext(os.path.basename(file))[0] == name), None)
         if guess is not None:
             pipeline = self.load_file(guess)
