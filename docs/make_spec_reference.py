@@ -131,6 +131,8 @@ def sections() -> dict[str, str]:
     }  # fmt: skip
     for key in ("inputs", "outputs", "retry", "cache"):
         made[f"keys of {key}"] = inner(root, key)
+    limits = root["properties"]["concurrency"]["properties"]
+    made["keys of concurrency"] = table(root, limits, [], {})
     return made
 
 

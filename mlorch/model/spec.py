@@ -286,6 +286,14 @@ class Step(NamedTuple):
     place: Place | None = None
 
 
+class Concurrency(NamedTuple):
+    """How many runs of a group go on at once over all processes. `if_busy`: `wait`, `skip` or `fail`."""
+
+    group: str
+    limit: int = 1
+    if_busy: str = "wait"
+
+
 class Pipeline(NamedTuple):
     """One pipeline file, read and checked. `file` is relative to the project; `digest` the SHA-256 of its bytes."""
 
@@ -306,6 +314,7 @@ class Pipeline(NamedTuple):
     schedule: Schedule | None = None
     triggers: tuple[Trigger, ...] = ()
     deadline: float | None = None
+    concurrency: tuple[Concurrency, ...] = ()
 
     @property
     def catchup(self) -> tuple[CatchUp, int]:
@@ -336,6 +345,7 @@ class Project(NamedTuple):
     secrets: tuple[Secret, ...] = ()
     roots: tuple[tuple[str, str], ...] = ()
     pools: tuple[tuple[str, int], ...] = ()
+    concurrency: Concurrency | None = None
     retain_runs: int = 200
     retain_days: int = 90
     allow_network_state: bool = False

@@ -12,10 +12,12 @@ from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.model.attempt import AttemptDone
 from mlorch.model.errors import ExitCode, FileError
 from mlorch.model.history import RunRecord, StepRecord
+from mlorch.model.pools import Shortage
 from mlorch.model.states import RunState
 from mlorch.model.times import iso_utc
 from mlorch.runner.commit import SharedJournal
 from mlorch.runner.ports import ORPHAN_GRACE
+from mlorch.runner.slots import end_deserted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from mlorch.engine.consider import Considered
     from mlorch.engine.context import Context
     from mlorch.model.events import Pairs
-    from mlorch.model.ports import Journal, Lock
+    from mlorch.model.ports import Journal, Lock, Slots
     from mlorch.runner.ports import Ports
     from mlorch.runner.recorder import RunFacts
     from mlorch.runner.run import Run
@@ -50,6 +52,7 @@ class IfBusy(StrEnum):
 class Options:
     """How a command runs its jobs. `slots`: steps at once over all of them. `wait_timeout` in seconds.
 
+    `patience`: so many seconds a step waits for slots of pools that others hold, None for as long as it takes.
     `kill_orphans`: steps that outlived a killed mlorch are ended instead of waited for and adopted.
     """
 
@@ -57,6 +60,7 @@ class Options:
     fail_fast: bool = False
     if_busy: IfBusy = IfBusy.WAIT
     wait_timeout: float | None = None
+    patience: float | None = None
     rerun_unsafe: bool = False
     max_failures: int | None = None
     kill_orphans: bool = False
@@ -67,7 +71,8 @@ class Job:
     """One partition that is wanted. `after` are the jobs that must have ended before, whatever came of them.
 
     `open` makes the context (with what the journal says), `lock` and `journal` belong to the partition; `secrets` and `facts`
-    are asked for when a run really starts. `run_id` is set then.
+    are asked for when a run really starts. `run_id` is set then. `group` takes a slot of its concurrency groups (for a run id and a
+    note), and `group_if_busy` says for each what to do when others hold all of them; `slots` are those that it has, `short` what it lacked.
     """
 
     name: str
@@ -80,6 +85,29 @@ class Job:
     after: tuple[Job, ...] = ()
     run_id: str = ""
     outcome: Outcome | None = None
+    group: Callable[[str, str], Slots | Shortage] | None = None
+    group_if_busy: Mapping[str, str] = field(default_factory=dict)
+    slots: Slots | None = None
+    short: Shortage | None = None
+
+    @property
+    def holder(self) -> str:
+        """Who stands in its way."""
+        if self.short is None:
+            return self.lock.holder()
+        return "; ".join(holder.note for holder in self.short.holders) or "other runs of this command"
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What its steps have to hold as long as they live."""
+        return (self.lock.fileno(), *(self.slots.descriptors if self.slots is not None else ()))
+
+    def let_go(self) -> None:
+        """Give back its lock, and its slot of a group."""
+        if self.slots is not None:
+            self.slots.release()
+            self.slots = None
+        self.lock.release()
 
 
 @dataclass(slots=True)
@@ -148,9 +176,14 @@ class Runner:
             if self._acquire(job):
                 self._busy.remove(item)
                 self._begin(job, context, forced)
-            elif now - since >= ORPHAN_GRACE and self._end_stragglers(context):
+            elif job.short is not None and not job.short.holders:
+                # Only runs of this command stand in its way: that is no waiting for others.
+                self._busy[self._busy.index(item)] = (job, context, forced, now)
+            elif now - since >= ORPHAN_GRACE and self._end_stragglers(context, job.short):
                 continue
-            elif self._options.wait_timeout is not None and now - since >= self._options.wait_timeout:
+            elif self._if_busy(job) is not IfBusy.WAIT or (
+                self._options.wait_timeout is not None and now - since >= self._options.wait_timeout
+            ):
                 self._busy.remove(item)
                 self._give_up(job, context)
         later: list[Job] = []
@@ -176,10 +209,12 @@ class Runner:
             self._nothing(job, context, found)
         elif self._acquire(job) or (self._meet_orphans(context) and self._acquire(job)):
             self._begin(job, context, forced)
-        elif self._options.if_busy is IfBusy.WAIT:
-            self._ports.observer.note(
-                f"waiting for {job.name} {job.partition}".rstrip() + f": held by {job.lock.holder()}"
-            )
+        elif self._if_busy(job) is IfBusy.WAIT:
+            if job.short is None or job.short.holders:
+                what = f" (concurrency: {job.short.pool or 'all runs'})" if job.short is not None else ""
+                self._ports.observer.note(
+                    f"waiting for {job.name} {job.partition}".rstrip() + f"{what}: held by {job.holder}"
+                )
             self._busy.append((job, context, forced, self._ports.clock.monotonic()))
         else:
             self._give_up(job, context)
@@ -191,8 +226,10 @@ class Runner:
         except FileError:
             return None
 
-    def _end_stragglers(self, context: Context) -> bool:
-        """End what nobody watches of runs that were deserted: a daemon must not hold the lock for ever."""
+    def _end_stragglers(self, context: Context, short: Shortage | None) -> bool:
+        """End what nobody watches of runs that were deserted: a daemon must not hold the lock, or a slot, for ever."""
+        if short is not None:
+            return end_deserted(self._ports.orphans, short.holders)
         deserted = [r for r in context.state.runs if r.state is RunState.RUNNING and self._ports.orphans.deserted(r)]
         for run in deserted:
             self._ports.orphans.end(run, ORPHAN_GRACE)
@@ -224,7 +261,29 @@ class Runner:
         """Try the lock; the note beside it tells others whose it is."""
         job.run_id = job.run_id or self._new_run_id()
         since = iso_utc(self._ports.clock.wall())
-        return job.lock.acquire(wait=0, note=f"run {job.run_id} (pid {self._pid}) since {since}")
+        note = f"run {job.run_id} (pid {self._pid}) since {since}"
+        job.short = None
+        if not job.lock.acquire(wait=0, note=note):
+            return False
+        if job.group is not None:
+            found = job.group(job.run_id, f"{job.name} {job.partition}".rstrip() + f", {note}")
+            if isinstance(found, Shortage):
+                job.short = found
+                job.lock.release()
+                return False
+            job.slots = found
+        return True
+
+    def _if_busy(self, job: Job) -> IfBusy:
+        """What to do about what stands in its way: for runs of this very command is always waited."""
+        if job.short is None:
+            return self._options.if_busy
+        if not job.short.holders:
+            return IfBusy.WAIT
+        asked = self._options.if_busy
+        if asked is not IfBusy.WAIT or self._options.wait_timeout is not None:
+            return asked
+        return IfBusy(job.group_if_busy.get(job.short.pool, asked))
 
     def _nothing(self, job: Job, context: Context, found: Mapping[str, Considered]) -> None:
         """Everything stands: no run, no record, no lock."""
@@ -243,10 +302,9 @@ class Runner:
 
     def _give_up(self, job: Job, context: Context) -> None:
         """Somebody else holds the partition: the other partitions go on."""
-        code = int(ExitCode.OK if self._options.if_busy is IfBusy.SKIP else ExitCode.BUSY)
-        self._end_without_run(
-            job, tuple(context.params.items()), RunState.SKIPPED, f"busy: held by {job.lock.holder()}", code
-        )
+        code = int(ExitCode.OK if self._if_busy(job) is IfBusy.SKIP else ExitCode.BUSY)
+        reason = f"busy: held by {job.holder}"
+        self._end_without_run(job, tuple(context.params.items()), RunState.SKIPPED, reason, code)
 
     def _end_without_run(self, job: Job, params: Pairs, state: RunState, reason: str, code: int) -> None:
         record = RunRecord("", job.name, job.partition, state, reason, params=params)
@@ -275,7 +333,7 @@ class Runner:
             # Cut off after its last step, a run may have left temporary outputs to remove.
             left = any(removable(context, step) for step in context.graph.order)
             if found is not None and nothing_to_do(found) and not left:
-                job.lock.release()
+                job.let_go()
                 self._nothing(job, context, found)
                 return
         run = Run(
@@ -285,12 +343,12 @@ class Runner:
             ports,
             forced,
             job.secrets(),
-            (job.lock.fileno(),),
+            job.descriptors,
             self._options.slots,
             job.facts(),
             self._options.fail_fast,
             self._options.rerun_unsafe,
-            self._options.wait_timeout if self._options.if_busy is IfBusy.WAIT else 0.0,
+            self._options.patience,
             self._options.if_busy is IfBusy.SKIP,
             adoptable,
         )
@@ -335,7 +393,7 @@ class Runner:
             job.outcome = Outcome(record, record.exit_code or 0)
             if record.state in (RunState.FAILED, RunState.TIMED_OUT):
                 self._failures += 1
-            job.lock.release()
+            job.let_go()
             job.journal.close()
 
     def _wait(self) -> None:

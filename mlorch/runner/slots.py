@@ -13,10 +13,10 @@ from mlorch.model.times import iso_utc
 from mlorch.runner.ports import ORPHAN_GRACE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mlorch.model.pools import Holder
-    from mlorch.model.ports import Slots
+    from mlorch.model.ports import Orphans, Slots
     from mlorch.model.spec import Step, Wanted
     from mlorch.runner.ports import Ports
 
@@ -157,9 +157,15 @@ class SlotQueue:
         if line.blamed is None or now - max(line.blamed, line.ended_at) < ORPHAN_GRACE:
             return
         line.ended_at = now
-        for holder in line.short.holders:
-            if self._deserted(holder):
-                self._ports.orphans.end(_run_of(holder), ORPHAN_GRACE)
+        end_deserted(self._ports.orphans, line.short.holders)
+
+
+def end_deserted(orphans: Orphans, holders: Iterable[Holder]) -> bool:
+    """End what nobody watches of runs that hold slots and whose mlorch is gone; whether there was one."""
+    deserted = [run for run in map(_run_of, holders) if run.run_id and orphans.deserted(run)]
+    for run in deserted:
+        orphans.end(run, ORPHAN_GRACE)
+    return bool(deserted)
 
 
 def _run_of(holder: Holder) -> RunRecord:

@@ -186,15 +186,17 @@ class StateDoctor:
 
     def _pools(self) -> Iterator[Finding]:
         held = locks.held_inodes()
-        for pool in sorted(os.listdir(self._layout.pools)) if os.path.isdir(self._layout.pools) else ():
-            folder = f"{self._layout.pools}/{pool}"
-            for slot in sorted(filter(str.isdecimal, os.listdir(folder)), key=int) if os.path.isdir(folder) else ():
-                path = f"{folder}/{slot}"
-                status = os.lstat(path)
-                if not stat.S_ISREG(status.st_mode):
-                    yield _problem(f"the slot {path} is not a file", f"move it away: mv {path} {path}.odd", path)
-                elif (status.st_dev, status.st_ino) in held:
-                    yield _ok(f"a slot of the pool {pool} is held by {locks.LockFile(path).holder() or 'somebody'}")
+        for parent, kind in ((self._layout.pools, "pool"), (self._layout.groups, "concurrency group")):
+            for name in sorted(os.listdir(parent)) if os.path.isdir(parent) else ():
+                folder = f"{parent}/{name}"
+                what = f"the {kind} {decode_name(name) or 'of all runs'}"
+                for slot in sorted(filter(str.isdecimal, os.listdir(folder)), key=int) if os.path.isdir(folder) else ():
+                    path = f"{folder}/{slot}"
+                    status = os.lstat(path)
+                    if not stat.S_ISREG(status.st_mode):
+                        yield _problem(f"the slot {path} is not a file", f"move it away: mv {path} {path}.odd", path)
+                    elif (status.st_dev, status.st_ino) in held:
+                        yield _ok(f"a slot of {what} is held by {locks.LockFile(path).holder() or 'somebody'}")
 
     def _cut_off(self) -> Iterator[Finding]:
         orphans = LocalOrphans(self._layout.records)

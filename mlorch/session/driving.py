@@ -21,12 +21,13 @@ CANCEL = signal.SIGUSR1
 
 
 class DriveOptions(NamedTuple):
-    """What the runner is told; `slots` None means the CPUs we may use, `wait_timeout` is in seconds."""
+    """What the runner is told; `slots` None means the CPUs we may use, `wait_timeout` and `patience` are in seconds."""
 
     slots: int | None = None
     fail_fast: bool = False
     if_busy: str = "wait"
     wait_timeout: float | None = None
+    patience: float | None = None
     rerun_unsafe: bool = False
     max_failures: int | None = None
     kill_orphans: bool = False
@@ -85,6 +86,7 @@ def drive(
             options.fail_fast,
             IfBusy(options.if_busy),
             options.wait_timeout,
+            options.patience,
             options.rerun_unsafe,
             options.max_failures,
             kill_orphans=options.kill_orphans,

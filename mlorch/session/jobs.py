@@ -21,16 +21,18 @@ from mlorch.world.locks import LockFile
 from mlorch.world.machine import boot_id, host, start_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mlorch.engine.agenda import Mark
     from mlorch.engine.graph import Graph
     from mlorch.lang.commands import Command
     from mlorch.lang.references import Names
     from mlorch.model.history import PartitionState, RunRecord
+    from mlorch.model.pools import Shortage
     from mlorch.model.spec import Pipeline
     from mlorch.runner.recorder import RunFacts
     from mlorch.session.workspace import Workspace
+    from mlorch.world.pools import FilePools, FileSlots
     from mlorch.world.sweeping import Sweeper
 
 
@@ -121,6 +123,7 @@ class Jobs:
         self._environment = dict(environment)
         self.git = GitFacts(workspace.root)
         self._secrets: dict[str, Mapping[str, str]] = {}
+        self._groups: FilePools | None = None
 
     def context(self, selected: Selected, key: str) -> Context:
         """What the decision about a partition sees now."""
@@ -162,7 +165,24 @@ class Jobs:
             lambda: self.secrets(selected.pipeline),
             lambda: self._facts(selected),
             after,
+            group=self._group(selected.pipeline) if selected.pipeline.concurrency else None,
+            group_if_busy={group.group: group.if_busy for group in selected.pipeline.concurrency},
         )
+
+    def _group(self, pipeline: Pipeline) -> Callable[[str, str], FileSlots | Shortage]:
+        """What takes a slot of each concurrency group of a pipeline."""
+        limits = {group.group: group.limit for group in pipeline.concurrency}
+        wanted = tuple((group, 1) for group in sorted(limits))
+
+        def take(run_id: str, note: str) -> FileSlots | Shortage:
+            if self._groups is None:
+                from mlorch.world.pools import FilePools
+
+                self._groups = FilePools(self._workspace.layout.groups, {})
+            self._groups.sizes |= limits
+            return self._groups.take(wanted, run_id, note)
+
+        return take
 
     def _facts(self, selected: Selected) -> RunFacts:
         from mlorch.runner.recorder import RunFacts

@@ -118,7 +118,12 @@ class Session:
         self.workspace.layout.check()
         self.workspace.answers.calls = True
         chosen = select_pipelines(self.workspace, names) if names else self.workspace.selectable()
-        outcome = Ticking(self.workspace, self._jobs, chosen, whole=not names).run(observer, _drive_options(options))
+        driven = _drive_options(options)
+        if not names:
+            driven = driven._replace(
+                patience=None
+            )  # a partition in use is for the next tick; what needs a slot of a pool waits
+        outcome = Ticking(self.workspace, self._jobs, chosen, whole=not names).run(observer, driven)
         if self.passed_over:
             outcome = outcome._replace(exit_code=worst((outcome.exit_code, int(ExitCode.SPEC))))
         return outcome
@@ -305,6 +310,7 @@ def _drive_options(options: RunOptions) -> DriveOptions:
         options.fail_fast,
         options.if_busy,
         options.wait_timeout,
+        options.wait_timeout if options.if_busy == "wait" else 0.0,
         options.rerun_unsafe,
         kill_orphans=options.orphans == "kill",
     )

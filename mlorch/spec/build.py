@@ -14,6 +14,7 @@ from mlorch.model.spec import (
     CachePolicy,
     CatchUp,
     Check,
+    Concurrency,
     Dimension,
     Input,
     Kind,
@@ -47,6 +48,8 @@ Data = dict[str, Any]
 LOG_LIMIT = 64 * 1024 * 1024
 LIST_INPUT = "all"
 """Name of the one input that a plain list of paths makes."""
+ALL_RUNS = ""
+"""The group that the project's `concurrency` is about; no group of a pipeline can be named so."""
 _LAST = re.compile(r"last\(([0-9]+)\)")
 _NO_RETRY = Retry()
 _AUTO = Cache()
@@ -79,6 +82,7 @@ def pipeline(data: Data, project: Project, file: str, digest: str, places: Mappi
         schedule=schedule(planned, kind, dimensions) if planned else None,
         triggers=tuple(trigger(value) for value in data.get("triggers") or ()),
         deadline=seconds(data.get("deadline")),
+        concurrency=concurrency(data.get("concurrency"), data.get("name", ""), project),
     )
 
 
@@ -132,6 +136,7 @@ def project(data: Data, file: str, digest: str) -> Project:
         secrets=secrets(data.get("secrets") or {}),
         roots=tuple((name, path.rstrip("/") or "/") for name, path in _items(data.get("roots"))),
         pools=tuple(_items(data.get("pools"))),
+        concurrency=_group(data.get("concurrency"), ALL_RUNS),
         retain_runs=retention.get("runs", standard.retain_runs),
         retain_days=retention.get("days", standard.retain_days),
         allow_network_state=data.get("allow_network_state", False),
@@ -349,6 +354,18 @@ def size(value: str) -> int:
         return parse_size(value)
     except ValueError:
         return LOG_LIMIT
+
+
+def concurrency(value: Any, name: str, project: Project) -> tuple[Concurrency, ...]:
+    """The groups of a pipeline: the project's, of all its runs, and its own."""
+    own = _group(value, name)
+    return tuple(group for group in (project.concurrency, own) if group is not None)
+
+
+def _group(value: Any, name: str) -> Concurrency | None:
+    if value is None:
+        return None
+    return Concurrency(value.get("group", name), value.get("limit", 1), value.get("if_busy", "wait"))
 
 
 def wanted(value: Any) -> Wanted:

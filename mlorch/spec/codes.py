@@ -120,6 +120,7 @@ _ALL = (
     Code("E708", "A variable that is taken", "Variables that begin with MLORCH_ are set by mlorch, and one name has one source.", "env: {MLORCH_STEP: x}", "env: {STEP: x}"),
     Code("E801", "Two pipelines of one name", "The name is the identity for state and selection."),
     Code("E802", "Pipelines that wait for each other", "Each reads an output of the next one, and the last one of the first."),
+    Code("E803", "A group with two limits", "How many runs of a concurrency group go on at once does not depend on which of its pipelines is asked.", "concurrency: {group: db, limit: 2}", "concurrency: {group: db, limit: 1}"),
     Code("W101", "No partitions", "Features and scores are usually made window by window, so that one that is missing or wrong can be made again by itself."),
     Code("W102", "No outputs", "A step without outputs runs whenever what it needs has changed, and nothing proves that it did its work."),
     Code("W103", "An import that `code` does not cover", "What a step executes counts by itself, what its script imports does not: a change there would not run the step again.", "run: python jobs/train.py", "run: python jobs/train.py\ncode: [jobs/lib/*.py]"),

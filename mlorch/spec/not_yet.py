@@ -6,7 +6,6 @@ Using one is an error: a key that is silently ignored would be worse. Removing a
 from __future__ import annotations
 
 TOP: dict[str, str] = {
-    "concurrency": "runs of one partition never overlap; use one crontab line for pipelines that must not",
     "model": "declare the model's file as an output of the step that trains it",
     "uses_model": "name the model as an input: `{pipeline: …, output: …}`",
     "hooks": "make it a last step with `trigger_rule: all_done`",
@@ -38,6 +37,5 @@ PROJECT: dict[str, str] = {
     "alerts": "act on mlorch's exit code meanwhile",
     "executor": "steps run on this machine",
     "profiles": "set variables or `--param` on the command line",
-    "concurrency": "limit how many steps run at once by `-j`",
 }
 """Keys of the project file."""

@@ -4,6 +4,7 @@
   version  .gitignore  reserve
   state/PIPELINE/PARTITION/        journal.jsonl  lock  lock.note
   pools/POOL/                      0  0.note  1  1.note …: one lock for each slot
+  groups/GROUP/                    the same for runs that may go on at once
   runs/RUN_ID/                     run.json  spec.yaml  records.jsonl  STEP.ATTEMPT.log …
   cache/                           may be deleted at any time
 """
@@ -103,6 +104,7 @@ class StateLayout:
         self.runs = f"{self.root}/runs"
         self.cache = f"{self.root}/cache"
         self.pools = f"{self.root}/pools"
+        self.groups = f"{self.root}/groups"
         self.reserve = f"{self.root}/reserve"
 
     def partition(self, pipeline: str, partition: str) -> str:

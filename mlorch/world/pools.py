@@ -1,4 +1,4 @@
-"""Slots of pools, shared by all that use one state folder: a lock file for each slot, lent to the step that holds it.
+"""Slots of pools (and of concurrency groups), shared by all that use one state folder: a lock file for each, lent to who holds it.
 
 Nothing here waits, but for a few milliseconds for another command that is just taking slots. They are taken all or none and under
 one guard, so two steps that want slots of several pools cannot stand in each other's way.
@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlorch.model.pools import Holder, Shortage
+from mlorch.world.layout import encode_name
 from mlorch.world.locks import LockFile
 from mlorch.world.machine import boot_id, start_ticks
 from mlorch.world.trouble import state_error
@@ -48,7 +49,7 @@ class FilePools:
 
     def __init__(self, folder: str, sizes: Mapping[str, int]) -> None:
         self._folder = folder
-        self._sizes = dict(sizes)
+        self.sizes = dict(sizes)
         self._ours: dict[str, int] = {}
         self._identity: dict[str, object] = {}
         self.changes = 0
@@ -56,7 +57,7 @@ class FilePools:
     def take(self, wanted: Wanted, run_id: str, note: str) -> FileSlots | Shortage:
         """All the slots, or what there are too few of. Raises `StateError`."""
         for pool, count in wanted:
-            if self._ours.get(pool, 0) + count > self._sizes[pool]:
+            if self._ours.get(pool, 0) + count > self.sizes[pool]:
                 return Shortage(pool)  # we need not ask: only steps of this command stand in the way
         guard = LockFile(f"{self._folder}/{_GUARD}")
         self._make(self._folder)
@@ -88,9 +89,9 @@ class FilePools:
 
     def _take(self, pool: str, count: int, run_id: str, note: str, taken: list[LockFile]) -> tuple[Holder, ...] | None:
         """Add `count` slots to `taken`. If there are too few: the others who hold them, nobody if it is mostly us."""
-        folder = f"{self._folder}/{pool}"
+        folder = f"{self._folder}/{encode_name(pool)}"
         self._make(folder)
-        size = self._sizes[pool]
+        size = self.sizes[pool]
         # A pool that was made smaller: who took one of the slots that it had before still counts.
         former = [slot for name in self._names(folder) if name.isdecimal() and (slot := int(name)) >= size]
         about = self._about(run_id)

@@ -20,6 +20,7 @@ from tests.support.world import World, states
 if TYPE_CHECKING:
     from mlorch.model.pools import Shortage
     from mlorch.model.spec import Wanted
+    from mlorch.runner.loop import Job
     from mlorch.testing.pools import MemorySlots
 
 WIDE = Options(slots=8)
@@ -95,9 +96,9 @@ def test_what_others_hold_is_waited_for_and_told() -> None:
 @pytest.mark.parametrize(
     ("options", "state", "code", "after"),
     [
-        (Options(slots=8, wait_timeout=20.0), RunState.NOT_READY, 6, 20.0),
-        (Options(slots=8, if_busy=IfBusy.FAIL), RunState.NOT_READY, 6, 1.0),
-        (Options(slots=8, if_busy=IfBusy.SKIP), RunState.SKIPPED, 0, 1.0),
+        (Options(slots=8, wait_timeout=20.0, patience=20.0), RunState.NOT_READY, 6, 20.0),
+        (Options(slots=8, if_busy=IfBusy.FAIL, patience=0.0), RunState.NOT_READY, 6, 1.0),
+        (Options(slots=8, if_busy=IfBusy.SKIP, patience=0.0), RunState.SKIPPED, 0, 1.0),
     ],
 )
 def test_what_others_hold_too_long(options: Options, state: RunState, code: int, after: float) -> None:
@@ -116,7 +117,7 @@ def test_what_others_hold_too_long(options: Options, state: RunState, code: int,
 
 def test_steps_of_the_same_command_are_never_busy() -> None:
     world = World(lambda _: Outcome(lasts=100.0))
-    run = world.run(SPEC, options=Options(slots=8, if_busy=IfBusy.FAIL, wait_timeout=1.0))
+    run = world.run(SPEC, options=Options(slots=8, if_busy=IfBusy.FAIL, patience=0.0))
     assert set(states(run).values()) == {"succeeded"}
 
 
@@ -124,13 +125,13 @@ def test_not_ready_for_another_reason_is_not_busy() -> None:
     world = World()
     held(world, "gpu")
     spec = pipeline("a: {run: tool, pool: gpu}\nb: {run: tool, inputs: {i: missing.csv}}")
-    assert world.run(spec, options=Options(slots=8, if_busy=IfBusy.SKIP)).exit_code == 5
+    assert world.run(spec, options=Options(slots=8, if_busy=IfBusy.SKIP, patience=0.0)).exit_code == 5
 
 
 def test_a_failure_beside_is_a_failure() -> None:
     world = World(lambda request: Outcome(exit_code=1 if "/c/" in request.token else 0))
     held(world, "gpu")
-    assert world.run(SPEC, options=Options(slots=8, if_busy=IfBusy.SKIP)).exit_code == 1
+    assert world.run(SPEC, options=Options(slots=8, if_busy=IfBusy.SKIP, patience=0.0)).exit_code == 1
 
 
 def test_a_slot_is_given_back_while_the_next_attempt_is_waited_for() -> None:
@@ -158,7 +159,7 @@ def test_what_stands_needs_no_slot() -> None:
     spec = pipeline(
         "a: {run: tool, pool: gpu}\nb: {run: tool, pool: gpu}\nc: {run: other}\nd: {run: tool, pool: {warehouse: 3}}"
     )
-    run = world.run(spec, options=Options(slots=8, if_busy=IfBusy.FAIL))
+    run = world.run(spec, options=Options(slots=8, if_busy=IfBusy.FAIL, patience=0.0))
     assert states(run) == {"a": "cached", "b": "cached", "c": "succeeded", "d": "cached"}
 
 
@@ -215,7 +216,7 @@ def test_what_a_killed_command_left_is_ended_unless_its_supervisor_lives(watched
             world.held[:] = [item for item in world.held if item[1] != OTHER]
 
     world.watcher.ticks = tick
-    run = world.run(SPEC, options=Options(slots=8, wait_timeout=60.0))
+    run = world.run(SPEC, options=Options(slots=8, patience=60.0))
     assert states(run)["a"] == ("not_ready" if watched else "succeeded")
     assert any("outlived its mlorch" in holders for _, _, holders in world.watcher.waits)
 
@@ -234,3 +235,81 @@ def test_a_slot_is_asked_for_a_few_times_however_many_wait_for_it() -> None:
     world.pools_of = Counting
     assert set(states(world.run(spec, options=WIDE)).values()) == {"succeeded"}
     assert asked < 3 * 300
+
+
+# Concurrency groups: the same slots, held by whole runs.
+
+
+def grouped(world: World, *names: str, if_busy: str = "wait") -> list[Job]:
+    """Jobs of pipelines that share a group with one slot."""
+    jobs = []
+    for name in names:
+        job = world.job(pipeline("a: {run: tool}\nb: {run: tool, needs: [a]}", name=name))
+        job.group = lambda run_id, note: world.pools.take((("gpu", 1),), run_id, note)
+        job.group_if_busy = {"gpu": if_busy}
+        jobs.append(job)
+    return jobs
+
+
+def test_runs_of_a_group_go_one_after_the_other_and_their_steps_hold_the_slot() -> None:
+    world = World(lambda _: Outcome(lasts=10.0))
+    began = world.clock.monotonic()
+    outcomes = world.drive(grouped(world, "p", "q", "r"), Options(slots=8, if_busy=IfBusy.FAIL, wait_timeout=1.0))
+    assert [outcome.exit_code for outcome in outcomes] == [0, 0, 0]
+    assert world.clock.monotonic() - began == pytest.approx(60.0, abs=1.0)
+    assert {request.lends for request in world.executor.requests} == {(1000, 2000)}
+    assert world.watcher.notes == [], "that runs of one command wait for each other is no news"
+    assert world.held == []
+    assert world.locks.holders == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "if_busy", "code", "after"),
+    [
+        (Options(slots=8), "skip", 0, 0.0),
+        (Options(slots=8), "fail", 6, 0.0),
+        (Options(slots=8, if_busy=IfBusy.FAIL), "skip", 6, 0.0),
+        (Options(slots=8, wait_timeout=20.0), "skip", 6, 20.0),
+        (Options(slots=8, wait_timeout=20.0), "wait", 6, 20.0),
+    ],
+)
+def test_what_becomes_of_a_run_whose_group_is_busy(options: Options, if_busy: str, code: int, after: float) -> None:
+    world = World()
+    held(world, "gpu")
+    began = world.clock.monotonic()
+    (outcome,) = world.drive(grouped(world, "p", if_busy=if_busy), options)
+    assert (outcome.exit_code, outcome.run.state, outcome.run.run_id) == (code, RunState.SKIPPED, "")
+    assert outcome.run.reason == "busy: held by step train of run r0"
+    assert world.clock.monotonic() - began == pytest.approx(after, abs=0.5)
+    assert world.locks.holders == {}
+
+
+def test_a_run_waits_for_others_of_its_group() -> None:
+    world = World()
+    held(world, "gpu")
+    let_go_after(world, 30.0)
+    (outcome,) = world.drive(grouped(world, "p"), WIDE)
+    assert outcome.exit_code == 0
+    assert world.watcher.notes == ["waiting for p (concurrency: gpu): held by step train of run r0"]
+
+
+def test_what_a_killed_command_left_in_a_group_is_ended() -> None:
+    world = World()
+    held(world, "gpu")
+    world.orphans.present.clear()
+
+    def tick() -> None:
+        if "r0" in world.orphans.ended:
+            world.held[:] = [item for item in world.held if item[1] != OTHER]
+
+    world.watcher.ticks = tick
+    (outcome,) = world.drive(grouped(world, "p"), WIDE)
+    assert outcome.exit_code == 0
+
+
+def test_nothing_to_do_needs_no_slot_of_a_group() -> None:
+    world = World()
+    world.drive(grouped(world, "p"), WIDE)
+    held(world, "gpu")
+    (outcome,) = world.drive(grouped(world, "p", if_busy="fail"), WIDE)
+    assert outcome.exit_code == 0

@@ -57,6 +57,7 @@ class _Across:
                         if item.upstream.pipeline in after and item.upstream.pipeline != pipeline.name:
                             after[pipeline.name].append(item.upstream.pipeline)
         yield from self._cycles(after)
+        yield from self._groups()
         yield from self._writers()
 
     def problem(
@@ -110,6 +111,16 @@ class _Across:
             yield self.problem(
                 "E802", message, "`a → b` means: a reads an output of b; take one input away", pipeline, "name"
             )
+
+    def _groups(self) -> Iterable[Diagnostic]:
+        """A concurrency group has one limit, whoever joins it."""
+        first: dict[str, tuple[Pipeline, int]] = {}
+        for pipeline in self.pipelines:
+            for group in pipeline.concurrency:
+                other, limit = first.setdefault(group.group, (pipeline, group.limit))
+                if limit != group.limit:
+                    message = f"the group `{group.group}` has the limit {group.limit} here, and {limit} in {other.name}"
+                    yield self.problem("E803", message, "write the same in both", pipeline, "concurrency", "limit")
 
     def _writers(self) -> Iterable[Diagnostic]:
         written: list[Entry] = []

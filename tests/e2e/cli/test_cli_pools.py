@@ -21,7 +21,7 @@ HEAD = "mlorch: 1\nkind: training\nowner: dana@example.org\n"
 HOLDS = """\
 name: holds
 steps:
-  train: {run: 'echo begun; test -e go || sleep 30', pool: gpu}
+  train: {run: 'until test -e go; do sleep 0.05; done', pool: gpu}
 """
 WANTS = """\
 name: wants
@@ -128,3 +128,26 @@ def test_plan_shows_the_pools(pooled: Project) -> None:
     text = pooled("plan", "wants").stdout
     assert "(pool gpu)" in text
     assert "(pool warehouse: 2)" in text
+
+
+def test_runs_of_a_concurrency_group_go_one_at_a_time(pooled: Project) -> None:
+    for name, more in (("one", ""), ("two", ", if_busy: fail")):
+        text = f"{HEAD}name: {name}\nconcurrency: {{group: the db{more}}}\nsteps:\n  a: {{run: 'until test -e go; do sleep 0.05; done'}}\n"
+        (pooled.folder / "pipelines" / f"{name}.yaml").write_text(text, "utf-8")
+    with subprocess.Popen([sys.executable, "-m", "mlorch", "run", "one"], cwd=pooled.folder, env=pooled.env) as first:
+        while not list(pooled.folder.glob(".mlorch/runs/*/a.1.log")):
+            assert first.poll() is None
+            time.sleep(0.01)
+        (run,) = pooled.json("run", "two", code=6, schema="run")["data"]["runs"]
+        assert (run["state"], run["run_id"]) == ("skipped", None)
+        assert run["reason"].startswith("busy: held by one, run ")
+        told = [finding["message"] for finding in pooled.json("doctor", "--state")["data"]["findings"]]
+        assert any(
+            message.startswith("a slot of the concurrency group the db is held by one, run ") for message in told
+        )
+        first.kill()
+        first.wait()
+        assert pooled("run", "two").returncode == 6, "the step of the killed one still runs"
+        first.send_signal(signal.SIGTERM)
+    (pooled.folder / "go").touch()
+    assert pooled("run", "two", "--if-busy", "wait", "--wait-timeout", "50s").returncode == 0
