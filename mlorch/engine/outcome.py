@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlorch.model.errors import ExitCode
 from mlorch.model.states import Reason, RunState, StepState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mlorch.model.history import StepRecord
 
@@ -43,7 +43,49 @@ def run_state(states: Iterable[StepState]) -> RunState:
     return RunState.SUCCEEDED
 
 
-def only_busy(steps: Iterable[StepRecord], needs: Mapping[str, tuple[str, ...]]) -> bool:
+class End(NamedTuple):
+    """How a run ended: its state, the exit code that it alone gives, and why in a line ("" for a success)."""
+
+    state: RunState
+    exit_code: int
+    reason: str = ""
+
+
+def end_of(
+    steps: Sequence[StepRecord],
+    needs: Mapping[str, tuple[str, ...]],
+    stopped: str,
+    signal: int,
+    *,
+    skip_busy: bool,
+) -> End:
+    """How a run of these steps ended. `stopped` says what ended it before its time: `cancel` (by `signal`, 0 for none), `timeout`, or "".
+
+    `skip_busy`: that it waited for nothing but held pools is no failure.
+    """
+    state = run_state(step.state for step in steps)
+    code = exit_code_of(state)
+    if state is RunState.NOT_READY and _only_busy(steps, needs):
+        state, code = (RunState.SKIPPED, int(ExitCode.OK)) if skip_busy else (state, int(ExitCode.BUSY))
+    if state is RunState.SUCCEEDED:
+        return End(state, code)
+    if stopped == "timeout":
+        state, code = RunState.TIMED_OUT, int(ExitCode.TIMED_OUT)
+    elif stopped == "cancel":
+        state, code = RunState.CANCELLED, 128 + signal if signal else int(ExitCode.CANCELLED)
+    return End(state, code, _why(steps, stopped))
+
+
+def _why(steps: Sequence[StepRecord], stopped: str) -> str:
+    bad = [step for step in steps if step.state.bad]
+    waits = [step for step in steps if step.state is StepState.NOT_READY]
+    waits.sort(key=lambda step: step.reason != Reason.BUSY)
+    for step in (*bad, *waits):
+        return f"{step.id}: {step.detail}" if step.detail else step.id
+    return {"timeout": "the run timed out", "cancel": "cancelled"}.get(stopped, "")
+
+
+def _only_busy(steps: Iterable[StepRecord], needs: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether nothing but held pools made steps of a run not ready: they wait for slots, or need one that does.
 
     `steps` in the order in which they ended: what waits for another stands behind it.

@@ -313,8 +313,9 @@ class Runner:
 
     def _begin(self, job: Job, context: Context, forced: frozenset[str]) -> None:
         """Holding the lock: read again, recover, and start a run if there is still something to do."""
-        from mlorch.engine.temps import removable
-        from mlorch.runner.recovery import recover  # all that only a run needs is imported by the first one
+        from mlorch.engine.temps import removable  # all that only a run needs is imported by the first one
+        from mlorch.runner.adoption import Adoptables
+        from mlorch.runner.recovery import recover
         from mlorch.runner.run import Run
 
         ports = self._ports
@@ -346,11 +347,11 @@ class Runner:
             job.descriptors,
             self._options.slots,
             job.facts(),
+            Adoptables(context, adoptable),
             self._options.fail_fast,
             self._options.rerun_unsafe,
             self._options.patience,
             self._options.if_busy is IfBusy.SKIP,
-            adoptable,
         )
         run.start()
         self._active.append((run, job))

@@ -2,76 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlorch.engine.fold import INTERRUPTED, apply
 from mlorch.model import events as ev
 from mlorch.model.errors import FileError
 from mlorch.model.states import RunState, StepState
-from mlorch.model.times import iso_utc, parse_iso
+from mlorch.model.times import iso_utc
+from mlorch.runner.adoption import Adoptable
 from mlorch.runner.attempts import folder_of, restore
 from mlorch.runner.commit import artifacts, move_all
 from mlorch.runner.ports import ORPHAN_GRACE
 
-# Seconds; the kernel's clock for files ticks at least a hundred times a second.
-_TICK = 0.02
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlorch.engine.context import PlannedOutput
-    from mlorch.model.attempt import AttemptDone
-    from mlorch.model.history import AttemptRecord, PartitionState, RunRecord, StepRecord
+    from mlorch.model.history import PartitionState, RunRecord, StepRecord
     from mlorch.model.ports import Clock, Files, Journal, RunFolders
     from mlorch.runner.ports import Ports
-
-
-@dataclass(frozen=True, slots=True)
-class Adoptable:
-    """An attempt that ended with 0 after its mlorch was gone; its outputs wait in their staging folders.
-
-    `run_id` and `number` are those of the attempt that ran; `record` is the newest that took it over.
-    """
-
-    run_id: str
-    number: int
-    record: AttemptRecord
-    done: AttemptDone
-
-    def places(self, files: Files, outputs: tuple[PlannedOutput, ...]) -> dict[str, str] | None:
-        """Where each of the step's outputs waits, by name; None if one is not there (any more)."""
-        staging, aside = self.record.staging, dict(self.record.aside)
-        if len(staging) != len(outputs):
-            return None
-        found: dict[str, str] = {}
-        for output, place in zip(outputs, staging, strict=True):
-            if output.path in aside:
-                # Undone before, what stands there now is not its work.
-                if not files.exists(aside[output.path] or output.path):
-                    return None
-                found[output.name] = output.path
-            elif files.exists(place):
-                found[output.name] = place
-            elif self._moved(files, output.path):
-                # Cut off between its rename and its record: it stands where it belongs already.
-                found[output.name] = output.path
-            else:
-                return None
-        return found
-
-    def _moved(self, files: Files, path: str) -> bool:
-        """Whether what stands at `path` was written since it started, or renamed (a copy may keep an old time) since it ended."""
-        return _since(files.modified(path), self.done.started_at) or _since(files.touched(path), self.done.ended_at)
-
-    def discard(self, files: Files) -> None:
-        """It does not count after all: former outputs stand as they were."""
-        restore(files, self.record.staging, self.record.aside)
-
-
-def _since(changed: float | None, at: str) -> bool:
-    # The times of files lag behind the clock by up to a tick of the kernel.
-    return changed is not None and bool(at) and changed >= parse_iso(at).timestamp() - _TICK
 
 
 def recover(state: PartitionState, journal: Journal, files: Files, ports: Ports) -> dict[str, Adoptable]:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 from mlorch.engine.consider import Considered, consider, unless_unsafe
 from mlorch.engine.fingerprint import fingerprint
 from mlorch.engine.graph import priorities
-from mlorch.engine.outcome import exit_code_of, only_busy, run_state
+from mlorch.engine.outcome import end_of
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
-from mlorch.engine.retry import SKIP_ME, allowed, delay, exit_code_of_attempt, in_words, retried, state_of
+from mlorch.engine.retry import SKIP_ME, allowed, exit_code_of_attempt, in_words, state_of
 from mlorch.engine.temps import removable
 from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError, NotKnownYet
 from mlorch.model import events as ev
 from mlorch.model.attempt import AttemptDone
-from mlorch.model.errors import ExitCode, FileError, SpecError
+from mlorch.model.errors import FileError, SpecError
 from mlorch.model.spec import SideEffects, Write
-from mlorch.model.states import Action, Reason, RunState, StepState
+from mlorch.model.states import Action, Reason, StepState
 from mlorch.runner.attempts import (
     Attempt,
     AttemptError,
@@ -37,6 +37,7 @@ from mlorch.runner.attempts import (
 from mlorch.runner.commit import Publication
 from mlorch.runner.recorder import Recorder
 from mlorch.runner.slots import SlotQueue
+from mlorch.runner.tries import Tries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,14 +46,10 @@ if TYPE_CHECKING:
     from mlorch.model.attempt import AttemptRequest
     from mlorch.model.history import RunRecord
     from mlorch.model.spec import Step
+    from mlorch.runner.adoption import Adoptables
     from mlorch.runner.commit import SharedJournal
     from mlorch.runner.ports import Ports
     from mlorch.runner.recorder import RunFacts
-    from mlorch.runner.recovery import Adoptable
-
-
-LOST_LIMIT = 2
-"""So often in a run a step whose supervisor was killed is started again: what kills it may be the step itself."""
 
 
 @dataclass(slots=True)
@@ -73,27 +70,23 @@ class Run:
     lends: tuple[int, ...]
     limit: int
     facts: RunFacts
+    adoptable: Adoptables
     fail_fast: bool = False
     rerun_unsafe: bool = False
     patience: float | None = None
     skip_busy: bool = False
-    adoptable: dict[str, Adoptable] = field(default_factory=dict)
     queue: ReadyQueue = field(init=False)
     recorder: Recorder = field(init=False)
     slots: SlotQueue = field(init=False)
     running: dict[str, Attempt] = field(default_factory=dict)
     publishing: dict[str, Attempt] = field(default_factory=dict)
-    waiting: list[tuple[float, str, int]] = field(default_factory=list)
+    tries: Tries = field(default_factory=Tries)
     deadline: float | None = None
     stopped: str = ""
     hurried: bool = False
     signal: int = 0
     _temps: bool = field(init=False)
     _stage_folders: set[str] = field(default_factory=set)
-    _attempts: dict[str, int] = field(default_factory=dict)
-    _lost: dict[str, int] = field(default_factory=dict)
-    _reasons: dict[str, tuple[str, str]] = field(default_factory=dict)
-    _random: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
         context = self.context
@@ -102,7 +95,7 @@ class Run:
         self.queue = ReadyQueue(context.graph, context.selected, ways)
         name = f"{context.pipeline.name} {context.key}".rstrip()
         self.slots = SlotQueue(self.ports, self.run_id, name, self.facts.pid, self.patience)
-        self._stage_folders = {folder_of(place) for old in self.adoptable.values() for place in old.record.staging}
+        self._stage_folders = self.adoptable.folders()
         self._temps = any(output.temp for step in context.pipeline.steps for output in step.outputs)
 
     @property
@@ -205,14 +198,8 @@ class Run:
 
     def _with_history(self, step: Step, considered: Considered) -> Considered:
         """A step that is to run: what an interrupted run left of it is kept for adoption, or undone if it does not count."""
-        old = self.adoptable.get(step.id)
-        if old is not None and (
-            considered.reason is Reason.FORCED
-            or old.record.fingerprint != _digest(considered)
-            or old.places(self.context.files, self.context.outputs(step)) is None
-        ):
-            old.discard(self.context.files)
-            del self.adoptable[step.id]
+        if step.id in self.adoptable:
+            self.adoptable.settle(step, considered.reason, _digest(considered))
         if self.rerun_unsafe or step.id in self.adoptable:
             return considered
         return unless_unsafe(self.context, step, considered)
@@ -244,11 +231,15 @@ class Run:
         """The attempt that comes next; None if it was adopted or could not be made."""
         assessment = considered.assessment
         assert assessment is not None  # noqa: S101 - a step that runs was assessed
-        number = self._attempts.get(step.id, 0) + 1
-        self._attempts[step.id] = number
+        number = self.tries.next_number(step.id)
         digest = _digest(considered)
         attempt = prepare(self.context, step, assessment, self.run_id, number, digest)
-        if self._adopt(step, attempt):
+        adopted = self.adoptable.take(attempt, self.recorder.now())
+        if adopted is not None:
+            event, done = adopted
+            self.recorder.append(event)
+            self.running[attempt.token] = attempt
+            self.ended(done)
             return None
         try:
             lends = (*self.lends, *self.slots.lent(step.id))
@@ -269,7 +260,7 @@ class Run:
             self.recorder.now(),
             step.id,
             number,
-            *self._first_reason(step, considered),
+            *self.tries.first_reason(step.id, considered),
             self.recorder.masked(command),
             self.ports.folders.relative(request.log),
             digest,
@@ -278,29 +269,6 @@ class Run:
             step.side_effects is SideEffects.EXTERNAL,
         )
         return attempt, request, event
-
-    def _first_reason(self, step: Step, considered: Considered) -> tuple[str, str]:
-        """Why the step runs in this run: of a further attempt the reason of the first."""
-        return self._reasons.setdefault(step.id, (considered.reason.value, considered.detail))
-
-    def _adopt(self, step: Step, attempt: Attempt) -> bool:
-        """Take over what an interrupted run's attempt left: it ended well, and nothing has changed since."""
-        old = self.adoptable.pop(step.id, None)
-        if old is None:
-            return False
-        attempt.folder, attempt.folder_number = old.run_id, old.number
-        attempt.staging, attempt.aside = old.record.staging, old.record.aside
-        attempt.staged |= old.places(self.context.files, attempt.outputs) or {}
-        detail = f"adopted from run {old.run_id}, which was cut off"
-        event = ev.AttemptStarted(
-            self.run_id, self.recorder.now(), step.id, attempt.number, Reason.INTERRUPTED.value, detail, old.record.command,
-            old.record.log, attempt.fingerprint, attempt.staging, attempt.aside, old.record.external, old.done.token,
-        )  # fmt: skip
-        self.recorder.append(event)
-        self.running[attempt.token] = attempt
-        self.ended(AttemptDone(attempt.token, old.done.cause, old.done.exit_code, duration_s=old.done.duration_s,
-                               peak_rss_bytes=old.done.peak_rss_bytes, cpu_s=old.done.cpu_s, started_at=old.done.started_at))  # fmt: skip
-        return True
 
     def ended(self, done: AttemptDone) -> None:
         """An attempt, or one of its check commands, ended."""
@@ -417,10 +385,8 @@ class Run:
         detail += self._undone(attempt) + self._scrubbed(attempt)
         if self.stopped == "timeout" and state is StepState.CANCELLED:
             detail = "cancelled: the run timed out"
-        again = self._again(attempt, state, done)
-        tolerated = not again and state in (StepState.FAILED, StepState.TIMED_OUT) and allowed(step, done)
-        counted = attempt.number - self._lost.get(step.id, 0)
-        wait = delay(step.retry, counted, self._random.random()) if again and state is not StepState.LOST else 0.0
+        pause = None if self.stopped else self.tries.pause(step, attempt.number, state, done)
+        tolerated = pause is None and state in (StepState.FAILED, StepState.TIMED_OUT) and allowed(step, done)
         event = ev.AttemptEnded(
             self.run_id,
             self.recorder.now(),
@@ -434,24 +400,13 @@ class Run:
             done.duration_s,
             done.peak_rss_bytes,
             done.cpu_s,
-            self.recorder.later(wait) if again else "",
+            "" if pause is None else self.recorder.later(pause),
         )
         self.recorder.append(event)
-        if again:
-            self.waiting.append((self.ports.clock.monotonic() + wait, step.id, attempt.number))
+        if pause is not None:
+            self.tries.wait(step.id, self.ports.clock.monotonic() + pause)
         else:
             self._end(step, StepState.WARNING if tolerated else state)
-
-    def _again(self, attempt: Attempt, state: StepState, done: AttemptDone) -> bool:
-        """Whether another attempt follows. One that was lost with its supervisor goes back to ready and costs no retry."""
-        step = attempt.step
-        if self.stopped or step.side_effects is SideEffects.EXTERNAL:
-            return False
-        lost = self._lost.get(step.id, 0)
-        if state is StepState.LOST:
-            self._lost[step.id] = lost + 1
-            return lost < LOST_LIMIT
-        return retried(step.retry, attempt.number - lost, state, done)
 
     def _scrubbed(self, attempt: Attempt) -> str:
         """Leave no secret in what the step wrote for us; words to add to its end if that cannot be done."""
@@ -500,18 +455,13 @@ class Run:
             busy = Considered(Action.SKIP, Reason.BUSY, detail, StepState.NOT_READY)
             self._without_attempt(self.context.by_id[step], busy, [], events)
         self.recorder.append(*events)
-        if not self.waiting:
-            return
-        for item in [item for item in self.waiting if item[0] <= now]:
-            self.waiting.remove(item)
-            self.queue.push(item[1])
+        for step_id in self.tries.due(now):
+            self.queue.push(step_id)
 
     def next_timer(self) -> float | None:
         """When `timers` has something to do, by the monotonic clock."""
-        times = [at for at, _, _ in self.waiting]
-        if self.deadline is not None and not self.stopped:
-            times.append(self.deadline)
-        return min(times, default=None)
+        times = (self.tries.next_due(), None if self.stopped else self.deadline)
+        return min((at for at in times if at is not None), default=None)
 
     def stop(self, why: str, signal: int = 0, *, hurry: bool = False) -> None:
         """Start nothing more. `fail_fast` lets what runs end by itself; `cancel` and `timeout` end it."""
@@ -536,10 +486,7 @@ class Run:
             "cancel": "cancelled",
         }
         events: list[ev.Event] = []
-        for _, step_id, _ in self.waiting:
-            self.queue.push(step_id)
-        self.waiting.clear()
-        for step_id in self.slots.drain():
+        for step_id in (*self.tries.due(inf), *self.slots.drain()):
             self.queue.push(step_id)
         while ready := self.queue.drain():
             for step_id in ready:
@@ -560,54 +507,17 @@ class Run:
 
     def finish(self) -> RunRecord:
         """Record how the run ended; no staging folder of it is left, and of those before it only what is told."""
-        kept: set[str] = set()
-        for step_id, adopted in self.adoptable.items():
-            if self._comes_back_to(step_id, adopted):
-                kept.update(map(folder_of, adopted.record.staging))
-                continue
-            try:
-                adopted.discard(self.context.files)
-            except FileError as error:
-                self.ports.observer.note(f"what run {adopted.run_id} left could not be undone: {error.message}")
+        kept = self.adoptable.leave(self.record, self.ports.observer.note)
         folders = sorted(self._stage_folders - kept)
         for parent in folders:
             self._discard(parent)
         self.context.files.flush_folders(folders)
-        state = run_state(step.state for step in self.record.steps.values())
-        code = exit_code_of(state)
-        if state is RunState.NOT_READY and only_busy(self.record.steps.values(), self.context.graph.needs):
-            state, code = (RunState.SKIPPED, int(ExitCode.OK)) if self.skip_busy else (state, int(ExitCode.BUSY))
-        if self.stopped == "timeout" and state is not RunState.SUCCEEDED:
-            state, code = RunState.TIMED_OUT, int(ExitCode.TIMED_OUT)
-        elif self.stopped == "cancel" and state is not RunState.SUCCEEDED:
-            state = RunState.CANCELLED
-            code = 128 + self.signal if self.signal else int(ExitCode.CANCELLED)
-        self.recorder.append(ev.RunEnded(self.run_id, self.recorder.now(), state.value, code, self._why(state)))
+        steps = tuple(self.record.steps.values())
+        end = end_of(steps, self.context.graph.needs, self.stopped, self.signal, skip_busy=self.skip_busy)
+        self.recorder.append(ev.RunEnded(self.run_id, self.recorder.now(), end.state.value, end.exit_code, end.reason))
         self.journal.flush()
         self.ports.observer.run_ended(self.record)
         return self.record
-
-    def _comes_back_to(self, step_id: str, adopted: Adoptable) -> bool:
-        """Whether a later run may take over what this one had no use for: its step was not selected, or it did not come to it.
-
-        Not where the former content of an output waits: that must not be kept waiting.
-        """
-        if step_id not in self.context.by_id or any(path for path, _ in adopted.record.aside):
-            return False
-        ended = self.record.steps.get(step_id)
-        later = (StepState.CANCELLED, StepState.BLOCKED, StepState.NOT_READY)
-        return step_id not in self.context.selected or (ended is not None and ended.state in later)
-
-    def _why(self, state: RunState) -> str:
-        if state is RunState.SUCCEEDED:
-            return ""
-        steps = self.record.steps.values()
-        bad = (step for step in steps if step.state.bad)
-        waits = [step for step in steps if step.state is StepState.NOT_READY]
-        waits.sort(key=lambda step: step.reason != Reason.BUSY)
-        for step in (*bad, *waits):
-            return f"{step.id}: {step.detail}" if step.detail else step.id
-        return {"timeout": "the run timed out", "cancel": "cancelled"}.get(self.stopped, "")
 
 
 def _digest(considered: Considered) -> str:
