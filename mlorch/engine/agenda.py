@@ -9,12 +9,13 @@ The words of `ScheduleNoted.what`, with their facts:
 - `ended`: that work ended for `slot` as `state`: `done`, `failed` or `not_ready`.
 - `dropped`: `keys` are no longer tried, `why`.
 - `paused`, `resumed`: `reason`.
+- `kept`: all that came before it and was given up, added up: the fields of `Agenda`.
 - `marked`: `key` counts `as` `done` or `missing`, `reason`; `as` may be `none` to take that back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlorch.model.events import ScheduleNoted
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 DONE = "done"
 FAILED = "failed"
 NOT_READY = "not_ready"
+_WORDS = frozenset({"ticked", "triggered", "taken", "ended", "dropped", "paused", "resumed", "marked", "kept"})
+_MISSED_KEPT = 100
+"""Of what was missed so many are remembered when the beginning of the journal is given up."""
 
 
 @dataclass(slots=True)
@@ -132,6 +136,8 @@ def apply(agenda: Agenda, event: ScheduleNoted) -> None:  # noqa: C901, PLR0912 
             agenda.marks.pop(event.key, None)
             if facts["as"] != "none":
                 agenda.marks[event.key] = Mark(facts["as"], facts.get("reason", ""), event.at)
+        case "kept":
+            _restore(agenda, facts)
         case _:
             return  # a newer version wrote it
 
@@ -145,3 +151,38 @@ def _ended(agenda: Agenda, key: str, facts: dict[str, Any]) -> None:
         return
     pending.claim = None
     pending.tried, pending.ended = facts["slot"], facts["state"]
+
+
+def kept(events: Iterable[Event], at: str) -> ScheduleNoted | None:
+    """The event that can take the place of these; None if a newer version, which may need them, wrote some."""
+    agenda = Agenda()
+    for event in events:
+        if isinstance(event, ScheduleNoted):
+            if event.what not in _WORDS:
+                return None
+            apply(agenda, event)
+    facts = {
+        "seen": agenda.seen,
+        "tick": agenda.tick,
+        "covered": agenda.covered,
+        "pending": {key: list(astuple(pending)) for key, pending in agenda.pending.items()},
+        "missed": [list(astuple(missed)) for missed in agenda.missed[-_MISSED_KEPT:]],
+        "paused": agenda.paused,
+        "paused_at": agenda.paused_at,
+        "marks": {key: list(mark) for key, mark in agenda.marks.items()},
+        "cursors": agenda.cursors,
+        "events": agenda.events,
+    }
+    return ScheduleNoted("", at, "kept", "", tuple(facts.items()))
+
+
+def _restore(agenda: Agenda, facts: dict[str, Any]) -> None:
+    agenda.seen, agenda.tick, agenda.covered = facts["seen"], facts["tick"], facts["covered"]
+    agenda.pending = {}
+    for key, (due_at, why, event, tried, ended, claim) in facts["pending"].items():
+        agenda.pending[key] = Pending(due_at, why, event, tried, ended, tuple(claim) if claim is not None else None)
+    agenda.missed = [Missed(*fields) for fields in facts["missed"]]
+    agenda.paused, agenda.paused_at = facts["paused"], facts["paused_at"]
+    agenda.marks = {key: Mark(*fields) for key, fields in facts["marks"].items()}
+    agenda.cursors = {name: dict(cursor) for name, cursor in facts["cursors"].items()}
+    agenda.events = facts["events"]

@@ -7,14 +7,14 @@ It lies where the journals of partitions lie, under a name that no pipeline can 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from mlorch.engine.agenda import Agenda, agenda_of, apply
-from mlorch.model.errors import BusyError
-from mlorch.model.events import ScheduleNoted
+from mlorch.engine.agenda import Agenda, agenda_of, apply, kept
+from mlorch.model.errors import BusyError, StateError
+from mlorch.model.events import ScheduleNoted, Unknown, record
 from mlorch.model.times import iso_utc
-from mlorch.world.journal import FileJournal
+from mlorch.world.journal import FileJournal, encode_line
 from mlorch.world.machine import boot_id, same_process
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FOLDER = "@schedule"
 _PATIENCE_S = 30.0
+_LONGEST, _LEFT = 1_000, 200
+"""Lines of a journal: past the first number its beginning is given up but for the newest so many."""
 
 
 class Book:
@@ -87,13 +89,29 @@ class Agendas:
             raise BusyError(f"the schedule of {pipeline} is held by {lock.holder()}", "try again")
         journal = FileJournal(layout.journal(FOLDER, pipeline), reserve=layout.reserve)
         try:
-            book = Book(agenda_of(journal.open()), journal, at)
+            events = journal.open()
+            book = Book(agenda_of(events), journal, at)
             yield book
             book.write()
+            if len(events) > _LONGEST:
+                journal.close()
+                with suppress(StateError):  # what was noted is written; the next one tries again
+                    _shorten(journal, at)
         finally:
             journal.close()
             lock.release()
             self._read.pop(pipeline, None)
+
+
+def _shorten(journal: FileJournal, at: str) -> None:
+    """Give up the beginning of the journal, which a tick a minute makes long, and keep what it added up to. For the holder of the lock."""
+    from mlorch.world.scan import rewrite
+
+    events = journal.read()
+    first = kept(events[:-_LEFT], at)
+    if first is not None and not any(isinstance(event, Unknown) for event in events):
+        lines = (encode_line(record(event), seq) for seq, event in enumerate((first, *events[-_LEFT:]), 1))
+        rewrite(journal.path, lines)
 
 
 def works(pending: Pending) -> bool:

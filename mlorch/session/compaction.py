@@ -48,6 +48,13 @@ class Collector:
             yield from self._pipeline(pipeline)
         self._strays()
 
+    def trim(self, pipeline: str, key: str) -> None:
+        """Let the journal of one partition hold no more runs than retention leaves to the whole pipeline. Raises `StateError`."""
+        path = self._layout.journal(pipeline, key)
+        seen = _identity(path)
+        spans = spans_of(path)
+        self._partition(pipeline, key, self._old(list(spans.runs.values())), spans, seen)
+
     def _pipeline(self, pipeline: str) -> Iterator[Collected]:
         found: dict[str, tuple[Spans, tuple[int, int, int]]] = {}
         for key in self._layout.partitions(pipeline):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from mlorch.model.errors import StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,4 +105,17 @@ def drive(
             executor.close()
             workspace.files.save()
             for job in todo:
+                if (
+                    job.run_id
+                    and len(workspace.state(job.name, job.partition).runs) > 2 * workspace.project.retain_runs
+                ):
+                    _trim(workspace, job)
                 workspace.forget(job.name, job.partition)
+
+
+def _trim(workspace: Workspace, job: Job) -> None:
+    """Give up the oldest runs of a partition that runs again and again, as `gc` would: nobody may ever call it."""
+    from mlorch.session.compaction import Collector
+
+    with suppress(StateError):  # the next run tries again
+        Collector(workspace).trim(job.name, job.partition)
