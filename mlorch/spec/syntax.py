@@ -128,6 +128,8 @@ def explain(text: Text, error: yaml.YAMLError) -> Diagnostic:
             if part.startswith(("special", "control")):
                 return text.problem("E103", message, at, hint, width=1)
             return text.problem("E104", message + _begun(text, error, at), at, hint)
+    if "nesting depth" in words:  # the parser gives up before ours can count
+        return text.problem("E112", "far too many levels of mappings and lists", at, "make it flatter", width=1)
     return text.problem("E104", words, at, "see the source line")
 
 
