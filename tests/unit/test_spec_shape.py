@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from mlorch.cli.validate import explain, schema
+from mlorch.model.diagnostics import Severity
 from mlorch.model.errors import UsageError
 from mlorch.spec import schemas, source
 from mlorch.spec.shape import Shape, suggest
+from tests.unit.test_spec_golden import files_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 GOOD: dict[str, Any] = {
     "mlorch": 1,
     "name": "demo",
@@ -86,6 +87,24 @@ def test_the_same_verdict_as_jsonschema(path: tuple[Any, ...], value: Any, how: 
     else:
         node["further"] = value
     assert sound(data) == Draft7Validator(schemas.load("pipeline")).is_valid(data)
+
+
+WRITTEN = sorted(
+    [*(ROOT / "tests/golden/diagnostics").glob("*.yaml"), *(ROOT / "pipelines").glob("*.yaml"), ROOT / "mlorch.yaml"]
+)
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda file: file.name)
+def test_an_editor_says_the_same_of_the_shape_of_every_example(file: Path) -> None:
+    for data in files_of(file.read_bytes()).values():
+        read = source.read(data, "a.yaml")
+        if read.data is None or any(problem.severity is Severity.ERROR for problem in read.diagnostics):
+            continue
+        plain = json.loads(json.dumps(read.data))
+        for kind in schemas.KINDS:
+            shape = Shape(read.text)
+            shape.check(kind, read.data)
+            assert Draft7Validator(schemas.load(kind)).is_valid(plain) == (not shape.problems)
 
 
 @pytest.mark.parametrize("kind", schemas.KINDS)
