@@ -20,6 +20,9 @@ _PROGRAM_OPTIONS = {
     "php": "r",
     "lua": "e",
     "julia": "eE",
+    "su": "c",
+    "runuser": "c",
+    "script": "c",
 }
 _PATHS = frozenset({"outputs", "inputs", "roots"})
 

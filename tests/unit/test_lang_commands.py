@@ -102,6 +102,7 @@ def test_an_inner_shell_gets_references_too() -> None:
         ("typeset -i n; n=${{ params.n }}", "evaluate values", ""), ("PS4=${{ params.x }} tool", "`PS4`", ""),
         ("python -c \"print('${{ params.x }}')\"", "`python` would read it as code", 'os.environ["MLORCH_PARAM_X"]'),
         (("python3.11", "-Ic", "print('${{ params.x }}')"), "as code", ""), (("perl", "-e", "${{ params.x }}"), "as code", "PARAM_X"),
+        ('su -c "${{ params.x }}" root; a', "`su` would read it as code", ""), (("script", "-qc", "${{ params.x }}"), "`script` would", ""),
         ('bash -c "echo ${{ params.x }}" | cat', "`bash` would read it as code", ""), ("env X=1 bash -c ${{ params.x }}; a", "as code", ""),
         ("echo \"${X:-'}\" ${{ params.x }};", "shells read differently", ""), ("echo $[1] ${{ params.x }}", "shells read differently", ""),
         ('echo $"a ${{ params.x }}"', "shells read differently", ""), ('echo "${{ params.x }}; b', "never closed", ""),
