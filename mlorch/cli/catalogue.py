@@ -93,6 +93,13 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
         },
     ),
 )
+LATER = {
+    "models": "the versions of a model",
+    "check": "a watchdog for another host",
+    "alerts": "the messages to owners",
+    "report": "a page to look at",
+}
+"""Commands that the language of pipelines leads one to expect, and that are not built."""
 COMMANDS: dict[str, Entry] = {name: entry for _, commands in SECTIONS for name, entry in commands.items()}
 _WITH_VALUE = frozenset(name for option in GLOBALS if option.metavar for name in option.names)
 _ALL = frozenset(name for option in GLOBALS for name in option.names)

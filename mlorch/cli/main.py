@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from mlorch.cli.catalogue import COMMANDS, GLOBALS, OUTPUTS, overview, settle, wanted_output
+from mlorch.cli.catalogue import COMMANDS, GLOBALS, LATER, OUTPUTS, overview, settle, wanted_output
 from mlorch.cli.terminal import Terminal, finish_streams, output_trouble, prepare_streams
 
 if TYPE_CHECKING:
@@ -127,6 +127,11 @@ def _unknown(name: str) -> tuple[str, str]:
         )
     if name.startswith("-"):
         return f"no such option: {name}", "mlorch --help lists the commands and what all of them take"
+    if name in LATER:
+        return (
+            f"`mlorch {name}` ({LATER[name]}) does not work yet in this version of mlorch",
+            "mlorch --help lists what does",
+        )
     near = get_close_matches(name, COMMANDS, n=1)
     meant = f"did you mean `mlorch {near[0]}`? " if near else ""
     return f"there is no command `{name}`", f"{meant}mlorch --help lists the commands"

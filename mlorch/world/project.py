@@ -44,9 +44,16 @@ def find_project(start: str, explicit: str | None = None) -> str:
 
 
 def pipeline_files(project: str, patterns: Iterable[str]) -> tuple[str, ...]:
-    """Files that match the project's `pipelines:` globs, relative to it, sorted, each once. Folders are left out."""
+    """Files that match the project's `pipelines:` globs, relative to it, sorted, each once. Folders are left out.
+
+    A link that leads nowhere is one of them: a pipeline that is missing must not go unnoticed.
+    """
     prefix = project.rstrip("/") + "/"
-    found = {path for pattern in patterns for path in expand("" if pattern.startswith("/") else prefix, pattern)}
+    found = {
+        path
+        for pattern in patterns
+        for path in expand("" if pattern.startswith("/") else prefix, pattern, dangling=True)
+    }
     return tuple(path for path in sorted(found) if not os.path.isdir(os.path.join(prefix, path)))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlorch.cli.catalogue import settle, wanted_output
+from mlorch.cli.catalogue import COMMANDS, LATER, settle, wanted_output
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,10 @@ from mlorch.cli.catalogue import settle, wanted_output
 )
 def test_global_options_move_behind_the_command(typed: str, settled: str) -> None:
     assert settle(typed.split()) == settled.split()
+
+
+def test_what_is_built_is_not_said_to_come_later() -> None:
+    assert not LATER.keys() & COMMANDS.keys()
 
 
 @pytest.mark.parametrize(

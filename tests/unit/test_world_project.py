@@ -48,8 +48,10 @@ def test_pipeline_files_are_listed_once_and_sorted(tmp_path: Path) -> None:
     (tmp_path / "pipelines/folder.yaml").mkdir(parents=True)
     for name in ("b.yaml", "a.yaml", "c.yml", "d.txt", ".e.yaml"):
         (tmp_path / "pipelines" / name).write_text("")
+    (tmp_path / "pipelines/gone.yaml").symlink_to("nowhere")
     patterns = ("pipelines/*.yaml", "pipelines/*.yml", "pipelines/[ab].yaml", "none/*.yaml")
-    assert pipeline_files(str(tmp_path), patterns) == ("pipelines/a.yaml", "pipelines/b.yaml", "pipelines/c.yml")
+    found = pipeline_files(str(tmp_path), patterns)
+    assert found == ("pipelines/a.yaml", "pipelines/b.yaml", "pipelines/c.yml", "pipelines/gone.yaml")
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,11 @@ def test_whoever_reads_the_list_of_a_command_finds_it_after_an_error_too(
     project.json(*line.split(), code=5 if "--now" in line else 2, schema=schema)
 
 
+def test_what_is_not_built_says_so(project: Project) -> None:
+    (problem,) = project.json("models", code=2, schema="error")["problems"]
+    assert "does not work yet" in problem["message"]
+
+
 def test_a_drawing_that_was_asked_for_as_json_is_the_document(project: Project) -> None:
     assert project.json("graph", "demo", "--format", "dot")["data"]["graphs"][0]["name"] == "demo"
 
