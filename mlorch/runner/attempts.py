@@ -384,6 +384,8 @@ def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> No
         raise AttemptError(
             "output", f"it exited 0 without writing its output {output.name}: write to {shown} ({output.path})"
         )
+    if outside := files.outside(place):
+        raise AttemptError("output", f"its output {output.name} is a link, and may not be published: {outside}")
     if output.non_empty and not size:
         raise AttemptError(
             "output", f"its output {output.name} ({output.path}) is empty, and `check: non_empty` says it may not be"

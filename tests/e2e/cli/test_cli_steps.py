@@ -38,6 +38,23 @@ def test_what_a_check_prints_stands_in_the_log_and_in_the_panel(project: Project
     assert project("logs", "@latest", "one").stdout == "made\nfound 3\n"
 
 
+def test_a_link_that_leads_out_of_the_project_is_not_published(project: Project) -> None:
+    write(
+        project,
+        "links",
+        "steps:\n  out: {run: 'ln -s /etc/passwd ${{ outputs.o }}', outputs: {o: out/link}}\n"
+        "  within: {run: 'ln -s $PWD/mine ${{ outputs.o }}', outputs: {o: out/near}}\n",
+    )
+    (project.folder / "mine").write_text("x", "utf-8")
+    for _ in range(2):  # the second call must not find the project unfit
+        steps = {step["id"]: step for step in project.json("run", "links", code=1)["data"]["runs"][0]["steps"]}
+        assert steps["out"]["state"] == "failed"
+        assert "is a link, and may not be published: " in steps["out"]["detail"]
+        assert "leads out of the project, to /etc/passwd" in steps["out"]["detail"]
+    assert not (project.folder / "out/link").is_symlink()
+    assert (project.folder / "out/near").is_symlink()
+
+
 def test_the_command_to_go_on_chooses_the_same_steps(project: Project) -> None:
     write(
         project,
