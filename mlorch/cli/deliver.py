@@ -304,6 +304,7 @@ def show_backfill(terminal: Terminal, session: Session, outcome: BackfillOutcome
         data = {
             "partitions": [backfill_row(row) for row in outcome.rows],
             "counts": backfill_counts(outcome.rows),
+            "upstream": [backfill_row(row) for row in outcome.upstream],
         }
         terminal.document(outcome.exit_code, data, diagnostics(session.diagnostics))
         return outcome.exit_code
@@ -321,17 +322,18 @@ def show_backfill(terminal: Terminal, session: Session, outcome: BackfillOutcome
 def _backfill_summary(terminal: Terminal, outcome: BackfillOutcome, options: BackfillOptions) -> None:
     from mlorch.views.plain import backfill_lines, backfill_total
 
+    rows = (*outcome.upstream, *outcome.rows)
     if terminal.table:
         from mlorch.views.status import backfill_view
         from mlorch.views.tables import backfill_table
 
         if options.dry_run:
-            terminal.show(backfill_table(outcome.rows))
-        terminal.show(backfill_view(outcome.rows))
+            terminal.show(backfill_table(rows))
+        terminal.show(backfill_view(rows))
     else:
         if options.dry_run or terminal.options.verbose:
-            terminal.lines(backfill_lines(outcome.rows))
-        terminal.say(backfill_total(outcome.rows))
+            terminal.lines(backfill_lines(rows))
+        terminal.say(backfill_total(rows))
     if outcome.stale:
         from mlorch.views.text import count
 

@@ -17,7 +17,7 @@ from mlorch.session.selection import all_keys, known_label, one_pipeline, parame
 from mlorch.session.standing import Standings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from datetime import datetime
 
     from mlorch.model.spec import Pipeline, TimeDimension
@@ -49,15 +49,21 @@ class Backfill:
         chosen = [row.key for row in rows if row.action == "run"]
         if options.newest_first:
             chosen.reverse()
-        if not observer.planned(rows) or options.dry_run or not chosen:
+        # Without upstream there is nothing to tell of the jobs, and very many of them are made only where they are to run.
+        jobs = self._make(chosen) if options.with_upstream else None
+        upstream = self._upstream(jobs or (), {row.key for row in rows})
+        if not observer.planned((*upstream, *rows)) or options.dry_run or not chosen:
             self._standings.save()
-            return BackfillOutcome(0, tuple(rows), stale=stale)
+            return BackfillOutcome(0, tuple(rows), stale=stale, upstream=tuple(upstream))
         drive_options = DriveOptions(options.jobs, max_failures=options.max_failures)
-        outcomes = drive(self._workspace, self._jobs, self._make(chosen), drive_options, observer)
+        outcomes = drive(self._workspace, self._jobs, jobs or self._make(chosen), drive_options, observer)
         by_key = {(o.run.pipeline, o.run.partition): o for o in outcomes}
-        rows = [_after(row, by_key.get((self._name, row.key))) for row in rows]
+        upstream, rows = (
+            [_after(row, by_key.get((row.pipeline, row.key))) for row in part] for part in (upstream, rows)
+        )
         code = worst(outcome.exit_code for outcome in outcomes)
-        return BackfillOutcome(code, tuple(rows), tuple(o.run for o in outcomes if o.run.run_id), stale=stale)
+        runs = tuple(o.run for o in outcomes if o.run.run_id)
+        return BackfillOutcome(code, tuple(rows), runs, stale=stale, upstream=tuple(upstream))
 
     def _keys(self) -> list[str]:
         """The partitions that it is about, oldest first: closed windows only. Raises `UsageError`."""
@@ -132,13 +138,27 @@ class Backfill:
             else:
                 wanted = every or health.value in options.only or health is PartitionHealth.RUNNING
                 action = "run" if wanted else "skip"
-            takes = expected if expected is not None else self._as_elsewhere()
+            takes = expected if expected is not None else self._as_elsewhere(self._name)
             rows.append(BackfillRow(key, action, health.value, reason, pipeline=self._name, expected_s=takes))
         return rows
 
-    def _as_elsewhere(self) -> float | None:
+    def _upstream(self, jobs: Sequence[Job], own: Container[str]) -> list[BackfillRow]:
+        """What else is to run: pipelines in the order in which they do, their keys sorted. `own` are the keys that have rows already."""
+        rows = []
+        for job in jobs:
+            name, key = job.name, job.partition
+            if name == self._name and key in own:
+                continue
+            health, reason, _, _, expected = self._standings.of(name, key)
+            if health is not PartitionHealth.DONE:
+                takes = expected if expected is not None else self._as_elsewhere(name)
+                rows.append(BackfillRow(key, "run", health.value, reason, pipeline=name, expected_s=takes))
+        order = {name: place for place, name in enumerate(dict.fromkeys(row.pipeline for row in rows))}
+        return sorted(rows, key=lambda row: (order[row.pipeline], row.key))
+
+    def _as_elsewhere(self, name: str) -> float | None:
         """The seconds that a partition without history may take."""
-        durations = self._pace.elsewhere(self._name)
+        durations = self._pace.elsewhere(name)
         return sum(durations.values()) if durations else None
 
     def _make(self, keys: Sequence[str]) -> list[Job]:

@@ -22,13 +22,17 @@ class Outcome(NamedTuple):
 
 
 class BackfillOutcome(NamedTuple):
-    """How `backfill` ended: every partition of the range, and the runs there were. `stale` windows were left alone."""
+    """How `backfill` ended: every partition of the range, and the runs there were. `stale` windows were left alone.
+
+    `upstream` are partitions outside the range that had to run for it.
+    """
 
     exit_code: int
     rows: tuple[BackfillRow, ...] = ()
     runs: tuple[RunRecord, ...] = ()
     notes: tuple[str, ...] = ()
     stale: int = 0
+    upstream: tuple[BackfillRow, ...] = ()
 
 
 class BackfillObserver(Observer, Protocol):

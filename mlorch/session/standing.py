@@ -171,6 +171,10 @@ class Standings:
             self._found[node] = self._by_what_it_reads(reads[node])
         return self._found[name, key]
 
+    def of(self, name: str, key: str) -> Standing:
+        """As `with_upstream`, of one partition of a pipeline with its usual parameters."""
+        return next(self.with_upstream(self._pipeline(name), (key,)))
+
     def _by_what_it_reads(self, reads: tuple[tuple[str, str], ...]) -> tuple[PartitionHealth, str]:
         for name, key in reads:
             health, _ = self._found.get((name, key), (PartitionHealth.DONE, ""))

@@ -62,6 +62,22 @@ def test_a_day_reads_the_last_month_that_is_over(project: Project) -> None:
     )
 
 
+def test_a_backfill_says_what_it_runs_upstream_too(project: Project) -> None:
+    _pipeline(project, "months", "{month: {every: month, start: 2013-01}}")
+    _pipeline(project, "days", "{day: {every: day, start: 2013-01-31, end: 2013-03-31}}", "months", "last(1)")
+    _pipeline(project, "weeks", "{week: {every: week, start: 2013-W06, end: 2013-W09}}", "days", "last(7)")
+    words = ("backfill", "weeks", "--last", "1", "--with-upstream")
+    wanted = [("months", "2013-01"), ("months", "2013-02"), *(("days", f"2013-02-{day}") for day in (25, 26, 27, 28)), *(("days", f"2013-03-0{day}") for day in (1, 2, 3))]  # fmt: skip
+    for more, state in (("--dry-run", "missing"), ("--yes", "succeeded")):
+        data = project.json(*words, more)["data"]
+        assert [(row["pipeline"], row["key"]) for row in data["upstream"]] == wanted
+        assert {row["state"] for row in (*data["upstream"], *data["partitions"])} == {state}
+        assert data["counts"] == {"total": 1, state: 1}
+    assert project.json(*words, "--yes")["data"]["upstream"] == []
+    text = project(*words, "--only", "all", "--dry-run").stdout
+    assert text.splitlines()[-1] == "1 partition: 1 done"
+
+
 def test_a_step_that_reads_its_own_output_reads_the_windows_before(project: Project) -> None:
     _pipeline(project, "chain", _DAYS, "chain", "last(2)")
     done = project("backfill", "chain", "--to", "2013-01-05")
