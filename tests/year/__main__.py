@@ -46,7 +46,7 @@ def main(size: str, seed: int) -> int:
     stopped = calm.undisturbed()
     length = time.monotonic() - since
     if not stopped:
-        stopped = killed.killed(seed, kills, length)
+        stopped = killed.killed(seed, kills)
     if stopped:
         tally.note("lost", stopped)
     files = 0

@@ -67,6 +67,11 @@ class Flights(Place):
             if path.is_file() and path.relative_to(data).parts[0] != "raw"
         }
 
+    def published_count(self) -> int:
+        """How many files there are below `data` but for what was delivered: about one for each step that is done."""
+        data = self.folder / "data"
+        return sum(len(files) for where, _, files in os.walk(data) if not where.startswith(str(data / "raw")))
+
     def _features(self, spec: dict[str, Any]) -> None:
         spec["partitions"]["day"] |= {"start": str(self.first), "end": str(self.last)}
 
