@@ -4,10 +4,11 @@ The words of `ScheduleNoted.what`, with their facts:
 
 - `ticked`: a tick was taken account of. `tick` and `covered` (ISO UTC), `due` (keys), `again` (keys done before that are
   looked at once more), `missed` ([first, last, count, why] of windows left to backfill).
-- `triggered`: a trigger saw something: `name`, `cursor` (what changes of its memory; null takes an entry away), `due` (keys), `now`.
+- `triggered`: a trigger saw something: `name`, `cursor` (what changes of its memory; null takes an entry away), `due` (keys), `now`,
+  `missed` as above.
 - `taken`: somebody began to work on `key` for the tick `slot`: `pid`, `start_ticks`, `boot_id`.
 - `ended`: that work ended for `slot` as `state`: `done`, `failed` or `not_ready`.
-- `dropped`: `keys` are no longer tried, `why`.
+- `dropped`: `keys` are no longer tried, `why`; `missed` as above, `now`.
 - `paused`, `resumed`: `reason`.
 - `kept`: all that came before it and was given up, added up: the fields of `Agenda`.
 - `marked`: `key` counts `as` `done` or `missing`, `reason`; `as` may be `none` to take that back.
@@ -99,6 +100,9 @@ def agenda_of(events: Iterable[Event]) -> Agenda:
 def apply(agenda: Agenda, event: ScheduleNoted) -> None:  # noqa: C901, PLR0912 - one case for each word
     """Add one event, in place."""
     facts = dict(event.facts)
+    if missed := facts.get("missed"):
+        first, last, count, why = missed
+        agenda.missed.append(Missed(first, last, count, why, facts.get("tick") or facts["now"]))
     match event.what:
         case "ticked":
             agenda.seen = True
@@ -106,9 +110,6 @@ def apply(agenda: Agenda, event: ScheduleNoted) -> None:  # noqa: C901, PLR0912 
             for name, why in (("due", "schedule"), ("again", "lookback")):
                 for key in facts.get(name, ()):
                     agenda.pending.setdefault(key, Pending(facts["tick"], why))
-            if missed := facts.get("missed"):
-                first, last, count, why = missed
-                agenda.missed.append(Missed(first, last, count, why, facts["tick"]))
         case "triggered":
             cursor = agenda.cursors.setdefault(facts["name"], {})
             for entry, value in facts["cursor"].items():

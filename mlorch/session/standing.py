@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlorch.engine.agenda import NOT_READY
 from mlorch.engine.plan import consider_all, nothing_to_do
 from mlorch.lang.keys import time_label
 from mlorch.lang.partitions import closed_labels
@@ -220,11 +221,8 @@ def status_of(workspace: Workspace, standings: Standings, pipeline: Pipeline) ->
     agenda = workspace.agendas.of(pipeline.name) if pipeline.schedule is not None or pipeline.triggers else None
     overall, why = _overall(pipeline, agenda, now, {health for _, health in rows}, ran=last is not None)
     reasons += [why] if why else []
-    if agenda is not None and agenda.missed and PartitionHealth.MISSING in {health for _, health in rows}:
-        given_up = agenda.missed[-1]
-        reasons.append(
-            f"left to backfill since {given_up.at[:16]}Z: {given_up.count} ({given_up.first} to {given_up.last})"
-        )
+    if agenda is not None and (left := _left_to_backfill(pipeline, agenda, rows)):
+        reasons.append(left)
     return _row(
         pipeline,
         overall,
@@ -234,6 +232,32 @@ def status_of(workspace: Workspace, standings: Standings, pipeline: Pipeline) ->
         *fresh,
         next_of(workspace, pipeline, agenda) if agenda is not None else None,
     )
+
+
+def _left_to_backfill(pipeline: Pipeline, agenda: Agenda, rows: Sequence[tuple[str, PartitionHealth]]) -> str:
+    """The windows that no tick will make due any more and that are missing still; "" for none."""
+    if not agenda.missed or pipeline.time_dimension is None:
+        return ""
+    place: dict[str, int] = {}
+    missing: dict[str, int] = {}
+    for key, health in rows:
+        label = time_label(pipeline.partitions, key)
+        at = place.setdefault(label, len(place))
+        if health is PartitionHealth.MISSING and key not in agenda.pending:
+            missing[label] = at
+    left: dict[str, None] = {}
+    since = ""
+    for given_up in agenda.missed:
+        # A label that is none any more lies before a `start` or after an `end` that was moved.
+        first, last = place.get(given_up.first, 0), place.get(given_up.last, len(place))
+        found = [label for label, at in missing.items() if first <= at <= last]
+        left.update(dict.fromkeys(found))
+        since = given_up.at if found else since
+    if not left:
+        return ""
+    labels = sorted(left, key=place.__getitem__)
+    named = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
+    return f"left to backfill since {since[:16]}Z: {len(labels)} ({named})"
 
 
 def _overall(
@@ -258,10 +282,8 @@ def _late(pipeline: Pipeline, agenda: Agenda, now: datetime) -> str:
         return ""
     for key, pending in agenda.pending.items():
         if (now - parse_iso(pending.due_at)).total_seconds() > pipeline.deadline and pending.why == "schedule":
-            return (
-                f"{key}: ".lstrip(": ")
-                + f"due since {pending.due_at[:16]}Z, and not done ({pending.ended or 'not tried'})"
-            )
+            how = {"": "not tried", NOT_READY: "its data is awaited"}.get(pending.ended, pending.ended)
+            return f"{key}: ".lstrip(": ") + f"due since {pending.due_at[:16]}Z, and not done ({how})"
     if agenda.seen and pipeline.schedule is not None:
         first = next(Ticks(pipeline.schedule).between(parse_iso(agenda.tick), now), None)
         if first is not None and (now - first).total_seconds() > pipeline.deadline:

@@ -9,7 +9,8 @@ from mlorch.engine import agenda as words
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all
 from mlorch.engine.ticks import look, still_covered
-from mlorch.lang.partitions import split_key
+from mlorch.lang.keys import time_label
+from mlorch.lang.partitions import parse_label, split_key
 from mlorch.lang.schedules import Ticks
 from mlorch.model.errors import ExitCode, FileError, MlorchError, SpecError
 from mlorch.model.states import Action, RunState, StepState
@@ -137,11 +138,17 @@ class Ticking:
             self._note_ticks(pipeline, book)
             for found in fired:
                 if book.agenda.cursors.get(found.name) == agenda.cursors.get(found.name):
-                    book.note("triggered", name=found.name, cursor=found.cursor, due=list(found.due), now=iso_utc(now))
+                    facts: dict[str, Any] = {
+                        "name": found.name,
+                        "cursor": found.cursor,
+                        "due": list(found.due),
+                        "now": iso_utc(now),
+                    }
                     if found.left:
-                        self._notes.append(
-                            f"{pipeline.name}: {found.left} more windows are left to backfill ({found.detail})"
-                        )
+                        why = f"{found.detail}, beyond catchup"
+                        facts["missed"] = [found.left[0], found.left[-1], len(found.left), why]
+                        self._notes.append(f"{pipeline.name}: left to backfill {_span(*facts['missed'])}")
+                    book.note("triggered", **facts)
             slot = self._slot(pipeline, book.agenda)
             ready = self._ready(pipeline, params, book, slot, check=check)
             me = {"pid": os.getpid(), "start_ticks": start_ticks(os.getpid()) or 0, "boot_id": boot_id()}
@@ -184,7 +191,10 @@ class Ticking:
         tried = [key for key, pending in agenda.pending.items() if not works(pending)]
         kept = still_covered(pipeline, tried, found.tick)
         if dropped := [key for key in tried if key not in kept]:
-            book.note("dropped", keys=dropped, why="not done, and no longer covered by catchup")
+            why = "not done, and no longer covered by catchup"
+            labels = _time_labels(pipeline, dropped)
+            missed = [labels[0], labels[-1], len(labels), why]
+            book.note("dropped", keys=dropped, why=why, missed=missed, now=iso_utc(found.tick))
             self._notes.append(f"{pipeline.name}: {_some(dropped)} not done and given up (catchup); left to backfill")
         due = list(self._keys(pipeline, found.due))
         again = [key for key in self._keys(pipeline, found.again) if self._was_done(pipeline, key)]
@@ -193,10 +203,7 @@ class Ticking:
             facts["again"] = again
         if found.missed:
             facts["missed"] = list(found.missed)
-            first, last, count, why = found.missed
-            self._notes.append(
-                f"{pipeline.name}: missed {count}" + (f" ({first} to {last})" if first else "") + f": {why}"
-            )
+            self._notes.append(f"{pipeline.name}: missed {_span(*found.missed)}")
         book.note("ticked", **facts)
 
     def _keys(self, pipeline: Pipeline, times: tuple[str, ...]) -> Iterable[str]:
@@ -295,6 +302,20 @@ def _is_key(pipeline: Pipeline, key: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _time_labels(pipeline: Pipeline, keys: Iterable[str]) -> list[str]:
+    """The windows of the keys, oldest first (one "" without a time dimension)."""
+    dimension = pipeline.time_dimension
+    if dimension is None:
+        return [""]
+    labels = {time_label(pipeline.partitions, key) for key in keys}
+    return sorted(labels, key=lambda label: parse_label(dimension, label).start.timestamp())
+
+
+def _span(first: str, last: str, count: int, why: str) -> str:
+    named = f" ({first})" if first == last else f" ({first} to {last})"
+    return f"{count}{named if first else ''}: {why}"
 
 
 def _some(keys: list[str]) -> str:

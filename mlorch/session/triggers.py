@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 class Fired(NamedTuple):
     """A trigger that has seen something: `cursor` is what changes of its memory (None takes an entry away), `due` are keys.
 
-    `left` is how many windows were not taken since `catchup` does not cover them. `detail` is for people.
+    `left` are the labels of windows, oldest first, that were not taken since `catchup` does not cover them. `detail` is for people.
     """
 
     name: str
     cursor: dict[str, Any]
     due: tuple[str, ...] = ()
-    left: int = 0
+    left: tuple[str, ...] = ()
     detail: str = ""
 
 
@@ -245,25 +245,26 @@ class Triggers:
             keys = (
                 keys_of(pipeline.partitions, times, lambda dim: labels(pipeline, dim)) if pipeline.partitions else ("",)
             )
-        return Fired(name, change, tuple(keys), 0, told)
+        return Fired(name, change, tuple(keys), (), told)
 
-    def _limited(self, pipeline: Pipeline, keys: Iterable[str], *, first: bool) -> tuple[tuple[str, ...], int]:
-        """At a first look, no more than `catchup` takes: how many windows were left out is the second value."""
+    def _limited(
+        self, pipeline: Pipeline, keys: Iterable[str], *, first: bool
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """At a first look, no more than `catchup` takes; the labels of the windows that were left out are the second value."""
         due = tuple(keys)
         policy, limit = pipeline.catchup
-        if not first or not due:
-            return due, 0
-        if policy is CatchUp.NONE:
-            return (), len(due)
         dimension = pipeline.time_dimension
+        if not first or not due or (dimension is None and policy is not CatchUp.NONE):
+            return due, ()
         if dimension is None:
-            return due, 0
+            return (), ()
         order = sorted(
             {time_label(pipeline.partitions, key) for key in due},
             key=lambda label: parse_label(dimension, label).end.timestamp(),
         )
-        taken = set(order[-(limit if policy is CatchUp.ALL else 1) :])
-        return tuple(key for key in due if time_label(pipeline.partitions, key) in taken), len(order) - len(taken)
+        most = {CatchUp.NONE: 0, CatchUp.LATEST: 1, CatchUp.ALL: limit}[policy]
+        left = order[: max(len(order) - most, 0)]
+        return tuple(key for key in due if time_label(pipeline.partitions, key) not in left), tuple(left)
 
 
 def name_of(trigger: Trigger) -> str:

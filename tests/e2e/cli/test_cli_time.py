@@ -359,6 +359,31 @@ def test_a_deadline_that_passed_is_late(project: Project) -> None:
     assert list(health.values()) == ["ok", "ok", "late"]
 
 
+def test_what_is_left_to_backfill_is_what_is_missing_still(project: Project) -> None:
+    daily(project)
+    file = project.folder / "pipelines" / "daily.yaml"
+    file.write_text(file.read_text() + "    inputs: {i: 'in/${{ partition.day }}.csv'}\n")
+    (project.folder / "in").mkdir()
+
+    def left(now: str) -> list[str]:
+        reasons = project.json("status", "daily", "--now", now)["data"]["pipelines"][0]["reasons"]
+        return [reason.partition(": ")[2] for reason in reasons if reason.startswith("left to backfill since")]
+
+    tick(project, "2026-10-04T12:00")
+    assert left("2026-10-04T12:00") == ["1 (2026-10-01)"]
+    tick(project, "2026-10-05T12:00")
+    tick(project, "2026-10-06T12:00")
+    assert left("2026-10-06T12:00") == ["3 (2026-10-01 to 2026-10-03)"], "two were given up"
+    for day in (1, 3):
+        (project.folder / "in" / f"2026-10-0{day}.csv").touch()
+    assert project("backfill", "daily", "--to", "2026-10-03", "--now", "2026-10-06T12:00").returncode == 5
+    assert left("2026-10-06T12:00") == ["1 (2026-10-02)"]
+    project(
+        "mark", "daily", "-p", "2026-10-02", "--as", "done", "--reason", "there is none", "--now", "2026-10-06T12:00"
+    )
+    assert left("2026-10-06T12:00") == []
+
+
 def test_run_due_is_a_tick_of_what_is_named(project: Project) -> None:
     daily(project)
     done = project("run", "daily", "--due", "--now", "2026-10-20T12:00")
