@@ -190,7 +190,7 @@ class Triggers:
         state = self._workspace.state(pipeline, key)
         last = state.last_run
         if last is None or last.state not in (RunState.SUCCEEDED, RunState.INCOMPLETE):
-            return Sighting(key, known, waits=f"its last run: {last.state.value if last is not None else 'none'}")
+            return Sighting(key, known, waits=f"its last run: {last.state.value.replace('_', ' ') if last else 'none'}")
         return Sighting(key, f"{outside}|{_made(state)}")
 
     def _keys_of_partition(self, pipeline: Pipeline, upstream: Pipeline, key: str) -> tuple[str, ...] | datetime:

@@ -133,7 +133,8 @@ def counts_text(counts: dict[str, int]) -> str:
 
 def status_lines(pipelines: Sequence[PipelineStatus], now: datetime) -> list[str]:
     """One line a pipeline, and below it why its health is what it is."""
-    cells = [("pipeline", "kind", "health", "last run", "partitions", "fresh", "owner")]
+    coming = ["next"] if any(pipeline.coming for pipeline in pipelines) else []
+    cells = [("pipeline", "kind", "health", "last run", "partitions", "fresh", *coming, "owner")]
     for pipeline in pipelines:
         last = pipeline.last_run
         ran = f"{words(last.state.value)} {ago(last.finished_at or last.started_at, now)}" if last else "never"
@@ -147,6 +148,7 @@ def status_lines(pipelines: Sequence[PipelineStatus], now: datetime) -> list[str
                 ran,
                 windows,
                 fresh_text(pipeline, now),
+                *([next_text(pipeline)] if coming else []),
                 visible(pipeline.owner),
             )
         )
@@ -167,6 +169,12 @@ def shown_reasons(pipeline: PipelineStatus) -> list[str]:
 def fresh_text(pipeline: PipelineStatus, now: datetime) -> str:
     """Which partition is the newest that is done, and when it was made."""
     return "  ".join(part for part in (visible(pipeline.fresh_key), ago(pipeline.fresh_at, now)) if part) or "-"
+
+
+def next_text(pipeline: PipelineStatus) -> str:
+    """When its next tick comes, by the clock of its schedule."""
+    tick = pipeline.coming
+    return f"{tick.at_local[:16].replace('T', ' ')} {tick.at_local[19:]}" if tick else "-"
 
 
 def runs_lines(runs: Sequence[Row]) -> list[str]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mlorch.model.status import Health, PartitionHealth
 from mlorch.views.awaited import awaited_lines
-from mlorch.views.plain import backfill_total, counts_text, fresh_text, shown_reasons
+from mlorch.views.plain import backfill_total, counts_text, fresh_text, next_text, shown_reasons
 from mlorch.views.rows import awaited_row, partition_counts
 from mlorch.views.tables import DIM, table
 from mlorch.views.text import GLYPHS, STYLES, ago, count, visible, words
@@ -85,11 +85,14 @@ def _worst(states: Sequence[PartitionHealth]) -> PartitionHealth:
 def status_table(pipelines: Sequence[PipelineStatus], now: datetime, width: int, newest: int = 0) -> RenderableType:
     """The table, and below it in words what needs attention."""
     names = max((len(pipeline.name) for pipeline in pipelines), default=0)
-    room = width - names - 9 - 11 - 10 - 8
+    runs = max((_last_run(pipeline, now).cell_len for pipeline in pipelines), default=0)
+    room = width - names - 9 - 11 - max(runs, 10) - 8
     if width >= _WIDE:
-        room -= 22
+        room -= max((len(fresh_text(pipeline, now)) for pipeline in pipelines), default=0) + 1
     if width >= _VERY_WIDE:
         room -= max((len(pipeline.owner) for pipeline in pipelines), default=0) + 2
+    coming = width >= _VERY_WIDE and any(pipeline.coming for pipeline in pipelines)
+    room -= len("2013-01-31 02:30 +02:00") + 1 if coming else 0
     cells = max(_STRIP_MIN, min(room, _STRIP_MAX))
     grid = table()
     grid.add_column("pipeline", overflow="fold", style="bold")
@@ -99,6 +102,8 @@ def status_table(pipelines: Sequence[PipelineStatus], now: datetime, width: int,
     grid.add_column("partitions")
     if width >= _WIDE:
         grid.add_column("fresh", overflow="fold")
+    if coming:
+        grid.add_column("next", no_wrap=True)
     if width >= _VERY_WIDE:
         grid.add_column("owner", overflow="fold")
     for pipeline in pipelines:
@@ -111,6 +116,8 @@ def status_table(pipelines: Sequence[PipelineStatus], now: datetime, width: int,
         ]
         if width >= _WIDE:
             row.append(Text(fresh_text(pipeline, now), DIM))
+        if coming:
+            row.append(Text(next_text(pipeline), DIM))
         if width >= _VERY_WIDE:
             row.append(Text(visible(pipeline.owner), DIM))
         grid.add_row(*row)
@@ -185,6 +192,7 @@ _RUN_CELLS = {
     "skipped": PartitionHealth.MISSING,
     "cancelled": PartitionHealth.MISSING,
 }
+_DAY_LONG = len("2026-01-31")
 _GROUPS = {19: 10, 14: 10, 10: 7, 8: 4, 7: 4}
 
 
@@ -195,6 +203,8 @@ def backfill_view(rows: Sequence[BackfillRow], width: int = 62) -> RenderableTyp
         label = row.key.split(",", 1)[0]
         time = label[: _GROUPS.get(len(label), 0)] if label[:4].isdigit() else ""
         text = lines.setdefault((row.pipeline, time), Text(overflow="fold"))
+        if len(label) == _DAY_LONG and label == row.key and time:
+            text.append(" " * (int(label[-2:]) - 1 - text.cell_len))  # each day below the same day of the month before
         text.append(*CELLS[_RUN_CELLS.get(row.state, PartitionHealth.FAILED)])
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)

@@ -86,6 +86,7 @@ def test_backfill_documents_keep_to_their_schema(backfill_rows: list[BackfillRow
     data = {
         "partitions": [rows.backfill_row(row) for row in backfill_rows],
         "counts": rows.backfill_counts(backfill_rows),
+        "upstream": [],
     }
     seen = check("backfill", "backfill", data)
     assert seen["counts"] == {"total": 7, "succeeded": 4, "failed": 1, "done": 1, "stale": 1}
