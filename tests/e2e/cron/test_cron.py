@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.e2e.cron.conftest import Machine
 
 pytestmark = pytest.mark.tools
 
+ROOT = Path(__file__).parents[3]
 OTHERS = b"# my own\r\nMAILTO=dana\n\n*/7 * * * * date +\\%s > /dev/null # \xff\xfe \\r\n"
 PIPELINE = """\
 mlorch: 1
@@ -27,6 +30,11 @@ steps:
   look:
     run: 'env > ${{ outputs.env }}; cat ${{ outputs.env }} > seen'
     outputs: {env: env.txt}
+"""
+TOLD = """
+  tell:
+    needs: [features, labels]
+    run: echo ${{ partition.day }} > told
 """
 
 
@@ -140,3 +148,36 @@ def test_cron_itself_runs_what_is_due(machine: Machine, tmp_path: Path) -> None:
     assert env["PATH"].split(":")[0] == str(machine.mlorch.parent)
     assert (env["HOME"], env["SHELL"], env["MLORCH_PIPELINE"]) == ("/root", "/bin/sh", "demo")
     assert not {"TERM", "PYTHONPATH", "VIRTUAL_ENV"} & set(env)
+
+
+def test_cron_itself_runs_the_pipelines_of_the_demo(machine: Machine, tmp_path: Path) -> None:
+    """The real steps on real data, from the bare environment of cron: two days, since they have a tick every minute here."""
+    folder = tmp_path / "flights"
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines")
+    deliver = folder / "pipelines" / "flights" / "deliver.py"
+    days = ["--from", "2013-01-01", "--to", "2013-01-02", "--to-folder", "data/raw"]
+    subprocess.run([sys.executable, deliver, *days], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    text = (ROOT / "mlorch.yaml").read_text("utf-8").replace(".venv/bin:", f"{os.path.dirname(sys.executable)}:")
+    (folder / "mlorch.yaml").write_text(text, "utf-8")
+    features = folder / "pipelines" / "flights_features.yaml"
+    spec = features.read_text("utf-8").replace("2013-12-31", "2013-01-02") + TOLD
+    features.write_text("schedule: '* * * * *'\n" + spec, "utf-8")
+    os.mkfifo(folder / "told")
+    assert machine(machine.mlorch, "cron", "install", "--project", folder).returncode == 0
+    # Open for both ways, so that it stays open between the two days.
+    with open(os.open(folder / "told", os.O_RDWR), "rb", buffering=0) as told:
+        cron = subprocess.Popen(machine.words("cron", "-f"), stdin=subprocess.DEVNULL)
+        try:
+            keys = [told.readline().decode().strip() for _ in range(2) if select.select([told], [], [], 110)[0]]
+        finally:
+            cron.terminate()
+            cron.wait(10)
+    log = folder / ".mlorch" / "cron.log"
+    assert sorted(keys) == ["2013-01-01", "2013-01-02"], (
+        log.read_text("utf-8") if log.exists() else "cron started nothing"
+    )
+    again = machine(machine.mlorch, "run", "flights_features", "-p", "*", "--project", folder)
+    assert again.returncode == 0, "waits for the tick, and finds nothing to do"
+    assert again.stdout.count(b"nothing to do") == 2
+    for kind in ("departures", "features", "labels"):
+        assert sorted(os.listdir(folder / "data" / kind)) == ["2013-01-01.parquet", "2013-01-02.parquet"]
