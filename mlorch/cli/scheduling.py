@@ -128,14 +128,14 @@ mlorch mark flights_features -p 2013-01-07 --as missing --reason 'the source was
 def mark(
     ctx: typer.Context,
     pipeline: Name,
-    partition: Annotated[
-        list[str],
-        typer.Option("--partition", "-p", metavar="KEY", help="A partition; may end early or hold *. Repeatable."),
-    ],
     as_: Annotated[str, typer.Option("--as", metavar="done|missing", help="What it counts as from now on.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept and shown.")],
+    partition: Annotated[
+        list[str] | None,
+        typer.Option("--partition", "-p", metavar="KEY", help="A partition; may end early or hold *. Repeatable."),
+    ] = None,
 ) -> int:
-    """Say that a partition counts as done, or as missing.
+    """Say that a partition, or a pipeline without partitions, counts as done, or as missing.
 
     `done`: backfill and tick leave it alone, whatever is there. `missing`: they run all its steps again. A run of it that
     succeeds takes the mark away.
@@ -147,4 +147,4 @@ def mark(
         raise UsageError(f"--as {as_}: use done or missing")
     if not reason.strip():
         raise UsageError("--reason is empty", "say why: it is all that others will know of it")
-    return say_done(terminal, terminal.session().mark(pipeline, partition, as_, reason))
+    return say_done(terminal, terminal.session().mark(pipeline, partition or (), as_, reason))

@@ -176,7 +176,9 @@ def resume(workspace: Workspace, pipeline: Pipeline, reason: str) -> AgendaNews:
 
 
 def mark(workspace: Workspace, pipeline: Pipeline, partitions: Sequence[str], state: str, reason: str) -> AgendaNews:
-    """Let partitions count as done or missing. Raises `UsageError` and `NotReadyError` for keys as `run` does."""
+    """Let partitions count as done or missing. Raises `UsageError` and `NotReadyError` for keys as `run` does, and for none."""
+    if pipeline.partitions and not partitions:
+        raise UsageError(f"which partition of {pipeline.name}?", f"mlorch mark {pipeline.name} -p KEY …")
     keys, _ = partition_keys(workspace, pipeline, partitions, workspace.clock.now())
     with workspace.agendas.open(pipeline.name) as book:
         for key in keys:

@@ -62,7 +62,9 @@ def news_lines(news: AgendaNews) -> Iterator[str]:
     why = f": {one_line(news.reason)}" if news.reason else ""
     if news.marked:
         shown = ", ".join(news.marked[:5]) + (" …" if len(news.marked) > 5 else "")
-        yield f"{news.pipeline}: {count(len(news.marked), 'partition')} marked as {news.state} ({shown}){why}"
+        which = f" ({shown})" if shown else ""
+        many = f"{count(len(news.marked), 'partition')} " if shown else ""
+        yield f"{news.pipeline}: {many}marked as {news.state}{which}{why}"
         return
     if news.paused:
         yield f"{news.pipeline}: {'paused' if news.changed else 'is paused already'}{why}"

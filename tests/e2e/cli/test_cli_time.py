@@ -345,6 +345,23 @@ def test_marks_are_kept_and_end_with_a_run_that_succeeds(project: Project) -> No
     project.json("mark", "daily", "-p", "2026-10-05", "--as", "done", "--reason", "the airport was closed", *later)
     assert project.json("backfill", "daily", *later)["data"]["counts"] == {"total": 5, "done": 5}
     assert project("mark", "daily", "-p", "2026-10-05", "--as", "late", "--reason", "x", *later).returncode == 2
+    assert project("mark", "daily", "--as", "done", "--reason", "x", *later).returncode == 2, "which one?"
+
+
+def test_a_pipeline_without_partitions_is_marked_as_a_whole(project: Project) -> None:
+    write(
+        project,
+        "report",
+        "steps:\n  a:\n    run: 'echo a >> ran; echo 1 > ${{ outputs.x }}'\n    outputs: {x: a.txt}\n",
+    )
+    project("run", "report")
+    assert ran(project) == ["a"]
+    said = project("mark", "report", "--as", "missing", "--reason", "wrong source").stdout
+    assert said == "report: marked as missing: wrong source\n"
+    assert "wrong source" in project("why", "report", "a").stdout
+    project("run", "report")
+    assert ran(project) == ["a"]
+    assert "nothing to do" in project("run", "report").stdout
 
 
 def test_a_deadline_that_passed_is_late(project: Project) -> None:
