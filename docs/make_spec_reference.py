@@ -126,7 +126,7 @@ def sections() -> dict[str, str]:
         + ", ".join(f"`{name}`" for name in CONSTANTS) + ".\n",
         "not yet": later(
             ("pipeline", not_yet.TOP), ("step, `defaults`", not_yet.STEP), ("dimension", not_yet.DIMENSION),
-            ("mlorch.yaml", not_yet.PROJECT),
+            ("mlorch.yaml", not_yet.PROJECT), ("one of `profiles`", not_yet.PROFILE),
         ),
     }  # fmt: skip
     for key in ("inputs", "outputs", "retry", "cache"):

@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
 GLOBALS = (
     GlobalOption(("--project",), "DIR", "The project's folder (default: the nearest one upwards from here)."),
-    GlobalOption(("--profile",), "NAME", "A profile of mlorch.yaml (refused: profiles do not work yet)."),
+    GlobalOption(("--profile",), "NAME", "A profile of mlorch.yaml: other variables, parameters and pools."),
     GlobalOption(
         ("--output", "-o"),
         "FORMAT",

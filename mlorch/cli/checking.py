@@ -96,6 +96,7 @@ def _looked_at(terminal: Terminal, paths: tuple[str, ...]) -> tuple[Report, froz
         project,
         pipelines,
         lambda path: _script(root, path),
+        profile=terminal.options.profile,
         unreadable=unreadable,
         missing_secret=_missing_secret,
     )

@@ -125,7 +125,8 @@ def show(ctx: typer.Context, run: Run) -> int:
     if not any(step.state.bad for step in found.steps.values()):
         from mlorch.views.failure import continue_command
 
-        again = continue_command(found.pipeline, found.partition, _typed(found), leading_options(terminal.options))
+        options = terminal.options._replace(profile=terminal.options.profile or found.profile)
+        again = continue_command(found.pipeline, found.partition, _typed(found), leading_options(options))
         terminal.say("The same again:")
         terminal.paste(again)
     return 0

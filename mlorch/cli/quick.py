@@ -96,13 +96,13 @@ def parse(argv: Sequence[str]) -> tuple[RunOptions, dict[str, str | bool]] | Non
 
 
 def plain_tick(argv: Sequence[str]) -> dict[str, str] | None:
-    """`project` and `now` of a `tick` that says nothing when nothing is due; None when the parser must look."""
-    given = {"project": "", "now": ""}
+    """`project`, `profile` and `now` of a `tick` that says nothing when nothing is due; None when the parser must look."""
+    given = {"project": "", "profile": "", "now": ""}
     words = iter(argv)
     for word in words:
         if word in ("-q", "--quiet", "-v", "--verbose", "--no-color"):
             continue
-        if word not in ("--project", "--now"):
+        if word not in ("--project", "--profile", "--now"):
             return None
         value = next(words, "")
         if not value or value.startswith("-"):

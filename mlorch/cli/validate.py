@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import UsageError
 from mlorch.model.spec import Pipeline, Project
+from mlorch.session.profiles import profiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -72,13 +73,14 @@ def validate(
     pipelines: Sequence[tuple[str, bytes]],
     read: Callable[[str], str | None],
     *,
+    profile: str = "",
     unreadable: Sequence[Diagnostic] = (),
     missing_secret: Callable[[Secret], str] | None = None,
 ) -> Report:
     """Every problem of every file, and across files. `project` and `pipelines` are (file, bytes).
 
     `read` gives the text of a file of the project, for what scripts import. `missing_secret` says in words why a secret has
-    no value now ("" if it has one). `unreadable` are problems of files that could not even be read.
+    no value now ("" if it has one). `profile` is that of the project ("" for none); `unreadable` are problems of files that could not even be read.
     """
     from mlorch.spec.load import check_across, check_imports, load_pipeline, load_project
 
@@ -89,6 +91,8 @@ def validate(
         loaded_project = load_project(project[1], project[0])
         found[project[0]] = list(loaded_project.diagnostics)
         shared = loaded_project.value
+    if shared is not None:
+        shared = profiled(shared, profile)
     loaded: list[Loaded[Pipeline]] = []
     for file, data in pipelines:
         one = load_pipeline(data, file, shared or _tolerant(project))

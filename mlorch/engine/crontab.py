@@ -27,11 +27,15 @@ class CrontabError(ValueError):
 
 
 class Entry(NamedTuple):
-    """What a project needs of cron: `program` is mlorch as words, all paths are absolute. `cron_log` is appended to."""
+    """What a project needs of cron: `program` is mlorch as words, all paths are absolute. `cron_log` is appended to.
+
+    `profile` is "" for none.
+    """
 
     project: str
     program: tuple[str, ...]
     state: str
+    profile: str = ""
 
     @property
     def cron_log(self) -> str:
@@ -57,7 +61,8 @@ def line(entry: Entry) -> str:
     """The crontab line. Raises `CrontabError`."""
     folder = entry.program[0].rpartition("/")[0]
     state, log = quoted(entry.state), quoted(entry.cron_log)
-    words = " ".join(quoted(word) for word in (*entry.program, "tick", "--project", entry.project))
+    profile = ("--profile", entry.profile) if entry.profile else ()
+    words = " ".join(quoted(word) for word in (*entry.program, "tick", "--project", entry.project, *profile))
     # The state folder is made first: were it gone, the shell could not open the log, and nobody would hear of it.
     command = f"mkdir -p -m 700 {state} && PATH={quoted(f'{folder}:{PATH}')} {words} >>{log} 2>&1"
     return f"{EVERY_MINUTE} {percent_escaped(command)}"

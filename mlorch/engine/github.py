@@ -30,7 +30,7 @@ _NAME = re.compile(r"(?!GITHUB_)[A-Za-z_][A-Za-z0-9_]*")
 class Wish(NamedTuple):
     """What a workflow is made for: `pipeline` is "" for the whole project, `folder` the project's in the repository ("" for its top).
 
-    `action` is what `uses:` names, `setup` lines of a shell, `requirements` a file for pip ("" for none).
+    `action` is what `uses:` names, `setup` lines of a shell, `requirements` a file for pip, `profile` one of mlorch.yaml ("" for none).
     """
 
     action: str
@@ -38,6 +38,7 @@ class Wish(NamedTuple):
     folder: str = ""
     setup: str = ""
     requirements: str = ""
+    profile: str = ""
 
     @property
     def slug(self) -> str:
@@ -123,7 +124,7 @@ def _job(wish: Wish, chosen: Sequence[Pipeline], secrets: Sequence[Secret]) -> I
     yield "          persist-credentials: false"
     yield f"      - uses: {wish.action}"
     yield "        with:"
-    yield "          command: github run"
+    yield "          command: github run" + (f" --profile {wish.profile}" if wish.profile else "")
     yield f"          state-branch: {wish.branch}"
     for key, value in (("project", wish.folder), ("requirements", wish.requirements), ("setup", wish.setup)):
         if value:

@@ -14,7 +14,7 @@ Pairs: TypeAlias = tuple[tuple[str, Any], ...]
 
 
 class RunStarted(NamedTuple):
-    """A run of one partition began. `params` are the values it runs with, `selection` the words that chose its steps."""
+    """A run of one partition began. `params` are the values it runs with, `selection` the words that chose its steps and its profile."""
 
     run_id: str
     at: str

@@ -85,6 +85,12 @@ class RunRecord:
     host: str = ""
     steps: dict[str, StepRecord] = field(default_factory=dict)
 
+    @property
+    def profile(self) -> str:
+        """The profile that it ran with; "" for none."""
+        words = (word.partition(" ") for word in self.selection)
+        return next((value for name, _, value in words if name == "--profile"), "")
+
 
 @dataclass(slots=True)
 class PartitionState:

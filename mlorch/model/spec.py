@@ -332,10 +332,20 @@ class Pipeline(NamedTuple):
         return None
 
 
+class Profile(NamedTuple):
+    """Changes of a project that `--profile` chooses: each item replaces the one of its name, or is one more."""
+
+    name: str
+    env: tuple[tuple[str, Template], ...] = ()
+    params: tuple[tuple[str, JsonValue], ...] = ()
+    pools: tuple[tuple[str, int], ...] = ()
+
+
 class Project(NamedTuple):
     """What all pipelines share. `roots` maps a name to an absolute folder outside the project.
 
-    `defaults` holds the step keys that are merged under every step, as JSON text ("" for none).
+    `defaults` holds the step keys that are merged under every step, as JSON text ("" for none). `profile` is the one that was
+    chosen ("" for none): its changes are in the other fields.
     """
 
     pipelines: tuple[str, ...] = ("pipelines/*.yaml", "pipelines/*.yml")
@@ -352,3 +362,5 @@ class Project(NamedTuple):
     file: str = ""
     digest: str = ""
     defaults: str = ""
+    profiles: tuple[Profile, ...] = ()
+    profile: str = ""

@@ -35,8 +35,8 @@ class CronWork:
     """One `mlorch cron`. Raises `UsageError` without a project, `SpecError` for a wrong project file, `MachineError` without cron."""
 
     def __init__(self, options: GlobalOptions, user: str) -> None:
-        self._workspace = Workspace(os.getcwd(), options.project, options.now)
-        self.entry = texts.Entry(self._workspace.root, program(), self._workspace.layout.root)
+        self._workspace = Workspace(os.getcwd(), options.project, options.now, options.profile)
+        self.entry = texts.Entry(self._workspace.root, program(), self._workspace.layout.root, options.profile)
         self._user = user
 
     def show(self) -> CronReport:

@@ -52,7 +52,8 @@ class Workflows:
     """`mlorch github show` and `check`. Raises `UsageError`, and `SpecError` for wrong specs."""
 
     def __init__(self, options: GlobalOptions) -> None:
-        self._workspace = Workspace(os.getcwd(), options.project, options.now)
+        self._workspace = Workspace(os.getcwd(), options.project, options.now, options.profile)
+        self._profile = options.profile
         self._pipelines = self._workspace.pipelines()
         if self._workspace.unsound:
             from mlorch.model.errors import SpecError
@@ -62,14 +63,20 @@ class Workflows:
         folder = os.path.relpath(self._workspace.root, self._top)
         self._folder = "" if folder == "." else folder
 
-    def show(self, pipeline: str, action: str, setup: str) -> File:
-        """The file for the project, or for one pipeline."""
+    def show(self, pipeline: str, action: str, setup: str, profile: str = "") -> File:
+        """The file for the project, or for one pipeline. `profile` for the one of the command line if it has none."""
+        profile = self._profile or profile
         if pipeline:
             self._workspace.named(pipeline)
         words = ["mlorch", "github", "show", *([pipeline] if pipeline else [])]
-        words += [word for name, value in (("--action", action), ("--setup", setup)) if value for word in (name, value)]
+        words += [
+            word
+            for name, value in (("--action", action), ("--setup", setup), ("--profile", profile))
+            if value
+            for word in (name, value)
+        ]
         requirements = "requirements.txt" if os.path.isfile(f"{self._workspace.root}/requirements.txt") else ""
-        wish = texts.Wish(action or self._action(), pipeline, self._folder, setup, requirements)
+        wish = texts.Wish(action or self._action(), pipeline, self._folder, setup, requirements, profile)
         return File(
             wish.file, texts.workflow(wish, shlex.join(words), self._pipelines, self._workspace.project.secrets)
         )
@@ -96,8 +103,7 @@ class Workflows:
         if not os.path.isfile(path):
             return File(wish.file, "", (Drift(f"{wish.file} is not there; make it: mlorch github show > {wish.file}"),))
         found = os.fsdecode(read_file(path))
-        action, setup = _options(found)
-        made = self.show(pipeline, action, setup)
+        made = self.show(pipeline, *_options(found))
         return File(made.path, made.text, texts.drift(wish, made.text, found))
 
     def _action(self) -> str:
@@ -123,10 +129,10 @@ class Workflows:
         )
 
 
-def _options(text: str) -> tuple[str, str]:
-    """`--action` and `--setup` as the first line of a workflow file tells them."""
+def _options(text: str) -> tuple[str, str, str]:
+    """`--action`, `--setup` and `--profile` as the first line of a workflow file tells them."""
     first = text.partition("\n")[0]
-    found = {"--action": "", "--setup": ""}
+    found = {"--action": "", "--setup": "", "--profile": ""}
     if first.startswith(_MADE_BY):
         try:
             words = shlex.split(first.removeprefix(_MADE_BY))
@@ -135,7 +141,7 @@ def _options(text: str) -> tuple[str, str]:
         for name, value in pairwise(words):
             if name in found:
                 found[name] = value
-    return found["--action"], found["--setup"]
+    return found["--action"], found["--setup"], found["--profile"]
 
 
 def asked(environment: dict[str, str]) -> list[str]:
@@ -191,7 +197,7 @@ class KeptState:
     """
 
     def __init__(self, options: GlobalOptions, branch: str, *, outputs: bool) -> None:
-        self._workspace = Workspace(os.getcwd(), options.project, options.now)
+        self._workspace = Workspace(os.getcwd(), options.project, options.now, options.profile)
         self.root = self._workspace.root
         self.state = os.path.relpath(self._workspace.layout.root, self.root)
         if self.state == os.pardir or self.state.startswith((f"{os.pardir}/", "/")):

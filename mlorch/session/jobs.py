@@ -190,8 +190,9 @@ class Jobs:
         pid = os.getpid()
         spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")
         commit = str(self.git["commit"])
+        profile = self._workspace.project.profile
         return RunFacts(
-            selected.words,
+            (*selected.words, *((f"--profile {profile}",) if profile else ())),
             commit,
             bool(commit and self.git["dirty"]),
             pid,

@@ -37,6 +37,7 @@ def retry_options(
 
     `then`: with the spec that the run kept, which the workspace has from here on. Raises `UsageError`, `SpecError`.
     """
+    workspace.choose_profile(run.profile)
     if then:
         kept = history.spec(run)
         if kept is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
-from mlorch.model.errors import ExitCode, UsageError
+from mlorch.model.errors import ExitCode
 from mlorch.runner.ports import ORPHAN_GRACE
 from mlorch.session.contract import Outcome
 from mlorch.session.driving import CANCEL, DriveOptions, drive
@@ -42,12 +42,7 @@ if TYPE_CHECKING:
 
 def open_session(options: GlobalOptions) -> Session:
     """The session of the project that the options (or the current folder) name. Raises `UsageError`, `SpecError`."""
-    if options.profile:
-        raise UsageError(
-            f"--profile {options.profile}: profiles do not work yet",
-            "leave it out; set variables in the environment instead",
-        )
-    return Session(Workspace(os.getcwd(), options.project, options.now))
+    return Session(Workspace(os.getcwd(), options.project, options.now, options.profile))
 
 
 class Session:

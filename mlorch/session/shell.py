@@ -50,6 +50,7 @@ class ScratchFolders(Folders):
 
 def spec_then(workspace: Workspace, history: History, run: RunRecord) -> tuple[Pipeline, str]:
     """The pipeline as the run had it, and what is to be said of that. From here on the workspace has it so, too."""
+    workspace.choose_profile(run.profile)
     kept = history.spec(run)
     if kept is None:
         return workspace.named(run.pipeline), "that run kept no spec: this is the step as it is now"

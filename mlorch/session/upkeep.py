@@ -53,7 +53,7 @@ class Doctor:
     def _project(self) -> tuple[Project, SpecError | FileError | None]:
         """The project file, or what is sound of it."""
         try:
-            return Workspace(self.root, self.root).project, None
+            return Workspace(self.root, self.root, profile=self._options.profile).project, None
         except SpecError as error:
             from mlorch.spec.load import partial_project
 
@@ -70,7 +70,7 @@ class Doctor:
         if wrong is not None:
             yield Finding(Area.PROJECT, Level.PROBLEM, wrong.message, wrong.hint, PROJECT_FILE)
             return
-        workspace = Workspace(self.root, self.root)
+        workspace = Workspace(self.root, self.root, profile=self._options.profile)
         found = workspace.pipelines()
         yield from specs((*workspace.unsound, *workspace.warnings), len(workspace.spec_files()))
         yield from programs(workspace, found)
@@ -87,7 +87,7 @@ def exit_code(findings: Iterable[Finding]) -> ExitCode:
 
 def collector(options: GlobalOptions, *, dry_run: bool) -> Collector:
     """One `mlorch gc`. Raises `UsageError`, and `SpecError` for a wrong project file: it says what may be given up."""
-    return Collector(Workspace(os.getcwd(), options.project, options.now), dry_run=dry_run)
+    return Collector(Workspace(os.getcwd(), options.project, options.now, options.profile), dry_run=dry_run)
 
 
 def gc_code(skipped: Sequence[str]) -> ExitCode:

@@ -10,6 +10,7 @@ from mlorch.engine.fold import fold
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import FileError, SpecError, UsageError
 from mlorch.model.states import RunState
+from mlorch.session.profiles import profiled
 from mlorch.world.clock import SystemClock, parse_now
 from mlorch.world.files import ProjectFiles
 from mlorch.world.journal import FileJournal
@@ -43,15 +44,15 @@ def given_time(text: str) -> datetime:
 class Workspace:
     """Everything of one project that commands share. Also the `Catalog` of its pipelines.
 
-    `explicit` is `--project` ("" to look upwards from `start`), `now` is `--now` as typed.
+    `explicit` is `--project` ("" to look upwards from `start`), `now` is `--now` as typed, `profile` is `--profile`.
     """
 
-    def __init__(self, start: str, explicit: str, now: str = "") -> None:
+    def __init__(self, start: str, explicit: str, now: str = "", profile: str = "") -> None:
         self.root = find_project(start, explicit or None)
         self.clock = SystemClock(given_time(now) if now else None)
         self.warnings: list[Diagnostic] = []
         self.texts: dict[str, bytes] = {}
-        self.project = self._load_project()
+        self.project = profiled(self._load_project(), profile)
         state = self.project.state
         self.layout = StateLayout(state if os.path.isabs(state) else f"{self.root}/{state}")
         self.files = ProjectFiles(self.root, self.project.roots, cache_dir=self.layout.cache)
@@ -92,6 +93,11 @@ class Workspace:
             raise SpecError(found)
         self.warnings.extend(problem for problem in found if problem.severity is Severity.WARNING)
         return value
+
+    def choose_profile(self, name: str) -> None:
+        """Go on with this profile, if none was chosen; before any pipeline is read. Raises `UsageError`."""
+        if not self.project.profile:
+            self.project = profiled(self.project, name)
 
     def spec_files(self) -> tuple[str, ...]:
         """The project's pipeline files, relative to it, sorted."""

@@ -22,6 +22,7 @@ from mlorch.model.spec import (
     Owner,
     Param,
     Pipeline,
+    Profile,
     Project,
     Retry,
     Schedule,
@@ -143,7 +144,12 @@ def project(data: Data, file: str, digest: str) -> Project:
         file=file,
         digest=digest,
         defaults=json.dumps(defaults, sort_keys=True) if defaults else "",
+        profiles=tuple(_profile(name, value) for name, value in _items(data.get("profiles"))),
     )
+
+
+def _profile(name: str, data: Data) -> Profile:
+    return Profile(name, _env(data), tuple(_items(data.get("params"))), tuple(_items(data.get("pools"))))
 
 
 def step(name: str, data: Data, place: Place | None) -> Step:

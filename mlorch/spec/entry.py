@@ -138,6 +138,8 @@ def _keys(root: schemas.Schema, node: schemas.Schema) -> dict[str, Any]:
 
 def _later(kind: str, parts: list[str]) -> str:
     if kind == "project":
+        if parts[0] == "profiles":
+            return not_yet.PROFILE.get(parts[-1], "") if len(parts) > 1 else ""
         return not_yet.PROJECT.get(parts[0], "") if len(parts) == 1 else ""
     if len(parts) == 1:
         return not_yet.TOP.get(parts[0], "")

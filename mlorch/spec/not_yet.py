@@ -36,6 +36,11 @@ TRIGGER: dict[str, str] = {
 PROJECT: dict[str, str] = {
     "alerts": "act on mlorch's exit code meanwhile",
     "executor": "steps run on this machine",
-    "profiles": "set variables or `--param` on the command line",
 }
 """Keys of the project file."""
+
+PROFILE: dict[str, str] = {
+    "alerts": "leave it out; profiles change `env`, `params` and `pools` so far",
+    "executor": "leave it out; steps run on this machine",
+}
+"""Keys of one of its `profiles`."""

@@ -100,16 +100,25 @@ def settle_step(text: Text, step: Map) -> list[Diagnostic]:
 
 def settle_project(text: Text, data: Map) -> list[Diagnostic]:
     """Make the data of a project file ready to build, in place."""
-    keys = dict(not_yet.PROJECT)
-    executor = data.get("executor")
-    if executor in not_yet.EXECUTORS:
-        keys.pop("executor", None)
-    found = refuse(text, data, keys)
+    found = refuse(text, data, _unless_local(data, not_yet.PROJECT))
     texts(text, data.get("env"))
+    profiles = data.get("profiles")
+    if isinstance(profiles, Map):
+        for name, profile in profiles.items():
+            if not name.startswith("x-") and isinstance(profile, Map):
+                found += refuse(text, profile, _unless_local(profile, not_yet.PROFILE))
+                texts(text, profile.get("env"))
     defaults = data.get("defaults")
     if isinstance(defaults, Map):
         found += settle_step(text, defaults)
     return found
+
+
+def _unless_local(data: Map, table: Mapping[str, str]) -> Mapping[str, str]:
+    """The table without `executor`, where that names one that there is."""
+    if data.get("executor") in not_yet.EXECUTORS:
+        return {key: hint for key, hint in table.items() if key != "executor"}
+    return table
 
 
 def refuse(text: Text, node: Map, table: Mapping[str, str]) -> list[Diagnostic]:

@@ -95,7 +95,9 @@ def gather(data: Map, project: Project) -> Names:
         secrets=_keys(data.get("secrets")) | {secret.name for secret in project.secrets},
         dimensions=_keys(data.get("partitions")),
         roots=frozenset(name for name, _ in project.roots),
-        env=_keys(data.get("env")) | {name for name, _ in project.env},
+        # Whichever profile will be chosen: a name that only it has must be sound without it, too.
+        env=_keys(data.get("env"))
+        | {name for name, _ in (*project.env, *(item for p in project.profiles for item in p.env))},
         scheduled="schedule" in data or "triggers" in data,
         uses_model="uses_model" in data,
     )
