@@ -72,6 +72,7 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
     (
         "Write",
         {
+            "init": Entry("starting", "A project that runs at once."),
             "validate": Entry("checking", "Every problem of every pipeline file."),
             "schema": Entry("checking", "Explain a key of the pipeline file."),
             "explain": Entry("checking", "Explain the code of a problem."),

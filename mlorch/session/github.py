@@ -59,8 +59,8 @@ class Workflows:
             from mlorch.model.errors import SpecError
 
             raise SpecError(self._workspace.unsound)
-        self._top = top_level(self._workspace.root) or self._workspace.root
-        folder = os.path.relpath(self._workspace.root, self._top)
+        self.top = top_level(self._workspace.root) or self._workspace.root
+        folder = os.path.relpath(self._workspace.root, self.top)
         self._folder = "" if folder == "." else folder
 
     def show(self, pipeline: str, action: str, setup: str, profile: str = "") -> File:
@@ -87,7 +87,7 @@ class Workflows:
         main = texts.Wish("", folder=self._folder)
         yield self._compared("", main)
         prefix = os.path.basename(main.file).removesuffix("yml")
-        folder = os.path.join(self._top, os.path.dirname(main.file))
+        folder = os.path.join(self.top, os.path.dirname(main.file))
         for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             name = file.removeprefix(prefix).removesuffix(".yml")
             if not file.startswith(prefix) or not file.endswith(".yml") or file == os.path.basename(main.file):
@@ -99,7 +99,7 @@ class Workflows:
                 yield File(wish.file, "", (Drift(f"{wish.file}: there is no pipeline `{name}`; remove the file"),))
 
     def _compared(self, pipeline: str, wish: texts.Wish) -> File:
-        path = os.path.join(self._top, wish.file)
+        path = os.path.join(self.top, wish.file)
         if not os.path.isfile(path):
             return File(wish.file, "", (Drift(f"{wish.file} is not there; make it: mlorch github show > {wish.file}"),))
         found = os.fsdecode(read_file(path))
@@ -108,7 +108,7 @@ class Workflows:
 
     def _action(self) -> str:
         """The action as `uses:` names it: in this very repository, or where this mlorch says that it comes from."""
-        local = os.path.join(self._top, "action.yml")
+        local = os.path.join(self.top, "action.yml")
         if os.path.isfile(local) and os.fsdecode(read_file(local)).startswith("name: mlorch\n"):
             return "./"
         from importlib.metadata import PackageNotFoundError, metadata
