@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlorch.cli.app import command, theme
-from mlorch.model.errors import ExitCode, UsageError
+from mlorch.model.diagnostics import Diagnostic
+from mlorch.model.errors import ExitCode, SpecError, UsageError
 from mlorch.session.options import BackfillOptions, RunOptions
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ RerunUnsafe = Annotated[
         "--rerun-unsafe", help="Also repeat steps with `side_effects: external` that may have happened already."
     ),
 ]
+Executor = Annotated[
+    str, typer.Option("--executor", metavar="NAME", help="Where steps run that say nothing else (so far: local).")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done (the same as plan).")]
 
 
@@ -127,6 +131,7 @@ def run(
     wait_timeout: WaitTimeout = "",
     orphans: Orphans = "adopt",
     rerun_unsafe: RerunUnsafe = False,
+    executor: Executor = "local",
     dry_run: DryRun = False,
     with_upstream: WithUpstream = False,
     due: Annotated[
@@ -140,6 +145,7 @@ def run(
     """
     from mlorch.cli.deliver import perform
 
+    _known_executor(executor)
     terminal: Terminal = ctx.obj
     options = RunOptions(
         pipelines=tuple(pipelines),
@@ -359,6 +365,15 @@ def _params(given: list[str] | None) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"--param {text}: a parameter is given as NAME=VALUE")
         found.append((name, value))
     return tuple(found)
+
+
+def _known_executor(name: str) -> None:
+    """Raises `SpecError` for an executor that is none: a setting of an engine, not of the command line."""
+    from mlorch.spec.not_yet import EXECUTORS
+
+    if name not in EXECUTORS:
+        message = f"`--executor {name}` is understood, but does not work yet in this version of mlorch"
+        raise SpecError((Diagnostic("E601", message, None, f"there is {', '.join(EXECUTORS)} so far"),))
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -71,6 +71,7 @@ def test_a_failed_run_has_its_document_too(project: Project) -> None:
         ("status --project /nope", 2),
         ("validate /nope", 2),
         ("run demo --param nope=1", 3),
+        ("run demo --executor slurm", 3),
         ("run demo --param n=text", 3),
     ],
 )
