@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FAILURES_SHOWN = 3
 ASK_FROM = 50
 _IN_FULL = 3
+_SUMMARY_BYTES = 64 * 1024
 
 
 class LateLive:
@@ -159,9 +160,21 @@ def show_outcome(
     if terminal.github:
         from mlorch.views.github import summary
 
-        terminal.append_summary(summary(rows))
+        terminal.append_summary(summary(rows, _written))
     show_failures(terminal, outcome.runs, _go_on(terminal, outcome.runs, options) if again is None else again)
     return outcome.exit_code
+
+
+def _written(step: Row) -> str:
+    """What a step wrote to `$MLORCH_SUMMARY` in this run: at most `_SUMMARY_BYTES`, whole lines."""
+    if not step["log"]:
+        return ""
+    try:
+        with open(step["log"].removesuffix("log") + "summary", "rb") as file:
+            text = file.read(_SUMMARY_BYTES + 1).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text if len(text) <= _SUMMARY_BYTES else text[: text.rfind("\n", 0, _SUMMARY_BYTES) + 1]
 
 
 def say_passed_over(terminal: Terminal, session: Session) -> None:
@@ -314,7 +327,7 @@ def show_backfill(terminal: Terminal, session: Session, outcome: BackfillOutcome
         from mlorch.views.github import summary
         from mlorch.views.rows import run_row
 
-        terminal.append_summary(summary([run_row(run, session.state_folder) for run in outcome.runs]))
+        terminal.append_summary(summary([run_row(run, session.state_folder) for run in outcome.runs], _written))
     show_failures(terminal, outcome.runs, [backfill_command(options, leading_options(terminal.options), options.only)])
     return outcome.exit_code
 

@@ -65,7 +65,7 @@ def what_happened(step: StepRecord, attempt: AttemptRecord) -> str:
     told = _cause(attempt)
     lost = step.state is StepState.LOST  # what its attempt was told at its start says nothing of its end
     detail = one_line((not lost and attempt.detail) or (step.detail if step.state.ended else ""))
-    text = detail if not told or told in detail else f"{told}: {detail}" if detail else told
+    text = detail if not told or told in detail else told if detail in told else f"{told}: {detail}"
     if attempt.duration_s:
         text += f" after {duration(attempt.duration_s)}"
     if attempt.number > 1:

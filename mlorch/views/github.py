@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 GROUP_BYTES = 256 * 1024
 GROUP_LINES = 2000
 _SUMMARY_STEPS = 200
+_SUMMARY_ROOM = 512 * 1024
+"""Bytes of what steps wrote: GitHub refuses a summary of more than 1 MiB as a whole."""
 
 
 def data(text: str) -> str:
@@ -62,9 +64,13 @@ def cell(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def summary(runs: Sequence[Row]) -> str:
-    """The job summary: a table of each run's steps, at most so many that the page stays readable."""
+def summary(runs: Sequence[Row], written: Callable[[Row], str] = lambda _step: "") -> str:
+    """The job summary: a table of each run's steps, at most so many that the page stays readable.
+
+    `written` gives the Markdown that a step wrote itself; it stands below the table, as long as GitHub takes it.
+    """
     lines: list[str] = []
+    room = _SUMMARY_ROOM
     for run in runs:
         name = cell(name_of(run["pipeline"], run["partition"] or ""))
         took = f" in {duration(run['duration_s'])}" if run["duration_s"] is not None else ""
@@ -78,6 +84,10 @@ def summary(runs: Sequence[Row]) -> str:
                 for step in shown
             ]
             lines.append("")
+        for step in shown:
+            if (text := written(step).strip()) and len(text.encode()) <= room:
+                room -= len(text.encode())
+                lines += [f"#### {cell(step['id'])}", "", text, ""]
     return "\n".join(lines) + "\n" if lines else ""
 
 

@@ -72,6 +72,26 @@ def test_github(project: Project, tmp_path: Path) -> None:
     assert "| check | failed |" in summary.read_text("utf-8")
 
 
+def test_the_summary_of_a_job_holds_what_steps_wrote_to_theirs(project: Project, tmp_path: Path) -> None:
+    text = (
+        "mlorch: 1\nname: tells\nkind: training\nowner: d@example.org\nsteps:\n"
+        "  tells: {run: 'echo \"| a | b |\" >> $MLORCH_SUMMARY'}\n"
+        "  long: {run: 'for i in $(seq 9000); do echo a line; done >> $MLORCH_SUMMARY'}\n"
+        "  silent: {run: 'true'}\n"
+    )
+    (project.folder / "pipelines" / "tells.yaml").write_text(text, "utf-8")
+    page = tmp_path / "page.md"
+    assert project("run", "tells", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(page)).returncode == 0
+    told = page.read_text("utf-8")
+    assert "\n#### tells\n\n| a | b |\n\n" in told
+    assert "#### silent" not in told
+    assert 60_000 < len(told) < 70_000
+    assert told.rstrip().endswith("a line")
+    page.unlink()
+    assert project("run", "tells", GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(page)).returncode == 0
+    assert "####" not in page.read_text("utf-8").replace("### tells", ""), "what was reused wrote nothing this time"
+
+
 def test_github_annotates_wrong_specs(project: Project) -> None:
     (project.folder / "pipelines" / "demo.yaml").write_text("mlorch: 1\nname: demo\nstps: {}\n", "utf-8")
     done = project("validate", GITHUB_ACTIONS="true")

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from mlorch.model.history import AttemptRecord, StepRecord
+from mlorch.model.states import StepState
 from mlorch.model.status import Awaited
 from mlorch.views import graph as drawing
 from mlorch.views import plain, rows, status, tables
-from mlorch.views.failure import continue_command, failure_lines, failure_panel, failures
+from mlorch.views.failure import continue_command, failure_lines, failure_panel, failures, what_happened
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -114,6 +116,14 @@ def test_failure(failed_run: RunRecord) -> None:
     same_as("failure.txt", text)
 
 
+def test_an_end_that_needs_explaining_is_told_once() -> None:
+    attempt = AttemptRecord(1, StepState.FAILED, cause="exit", exit_code=141, detail="exit status 141")
+    step = StepRecord("a", StepState.FAILED, "never_done", "exit status 141", [attempt])
+    assert what_happened(step, attempt) == "exit status 141 (what a shell says of a command ended by signal 13)"
+    step.state, step.detail = StepState.LOST, "cut off"
+    assert what_happened(step, AttemptRecord(1, StepState.LOST, detail="it has never been done")) == "cut off"
+
+
 def test_graph(graph: Graph) -> None:
     tree = "\n".join(drawing.tree_lines(graph)) + "\n" + "\n".join(drawing.tree_lines(graph, glyphs=False)) + "\n"
     same_as("graph.txt", tree + drawing.mermaid(graph) + drawing.dot(graph))
@@ -124,9 +134,6 @@ def test_no_column_for_what_nothing_has(statuses: list[PipelineStatus], now: dat
 
 
 def test_ten_thousand_steps_fit(good_run: RunRecord) -> None:
-    from mlorch.model.history import StepRecord
-    from mlorch.model.states import StepState
-
     for index in range(10_000):
         state = StepState.FAILED if index == 77 else StepState.SUCCEEDED
         good_run.steps[f"s{index}"] = StepRecord(f"s{index}", state)
@@ -137,9 +144,6 @@ def test_ten_thousand_steps_fit(good_run: RunRecord) -> None:
 
 
 def test_a_cancelled_run_of_very_many_steps_fits_the_screen(good_run: RunRecord) -> None:
-    from mlorch.model.history import StepRecord
-    from mlorch.model.states import StepState
-
     for index in range(300):
         state = StepState.CANCELLED if index > 90 else StepState.SUCCEEDED
         good_run.steps[f"s{index}"] = StepRecord(f"s{index}", state)
