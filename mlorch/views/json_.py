@@ -21,7 +21,7 @@ _NOTHING: dict[str, dict[str, Any]] = {
     "tick": {"runs": []},
     "plan": {"pipelines": []},
     "status": {"pipelines": []},
-    "backfill": {"partitions": [], "counts": {"total": 0}},
+    "backfill": {"partitions": [], "counts": {"total": 0}, "upstream": []},
     "graph": {"graphs": []},
     "validate": {"files": [], "ok": False},
     "next": {"ticks": []},
