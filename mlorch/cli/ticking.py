@@ -48,7 +48,7 @@ def show_next(
     elif terminal.table:
         from mlorch.views.coming import coming_table
 
-        terminal.show(coming_table(ticks))
+        terminal.show(coming_table(ticks, terminal.width))
     else:
         terminal.lines(coming_lines(ticks))
     return 0

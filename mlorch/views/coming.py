@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mlorch.model.coming import AgendaNews, ComingTick
 
 Row = dict[str, Any]
+_WIDE = 120
 
 
 def coming_lines(ticks: Iterable[ComingTick]) -> Iterator[str]:
@@ -24,19 +25,22 @@ def coming_lines(ticks: Iterable[ComingTick]) -> Iterator[str]:
         yield line.rstrip() + note
 
 
-def coming_table(ticks: Sequence[ComingTick]) -> Table:
-    """The same as a table."""
+def coming_table(ticks: Sequence[ComingTick], width: int) -> Table:
+    """The same as a table; a narrow one has UTC below the local time, and no names of zones."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("pipeline", "local time", "UTC", "makes due", "note"):
-        table.add_column(title, overflow="fold")
+    wide = width >= _WIDE
+    for title in ("pipeline", *(("local time", "UTC") if wide else ("local time, UTC",)), "makes due", "note"):
+        table.add_column(title, overflow="fold", no_wrap="time" in title or title == "UTC")
     for tick in ticks:
-        local = f"{tick.at_local[:16].replace('T', ' ')} {tick.at_local[19:]} {tick.timezone}"
-        cells = (tick.pipeline, local, _utc(tick), _keys(tick), tick.note)
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
+        local = f"{tick.at_local[:16].replace('T', ' ')} {tick.at_local[19:]}"
+        times = [f"{local} {tick.timezone}", _utc(tick)] if wide else [f"{local}\n{_utc(tick)}"]
+        table.add_row(
+            Text(one_line(tick.pipeline)), *map(Text, times), Text(one_line(_keys(tick))), Text(one_line(tick.note))
+        )
     return table
 
 

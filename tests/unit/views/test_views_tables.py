@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from mlorch.model.coming import ComingTick
 from mlorch.model.history import AttemptRecord, StepRecord
 from mlorch.model.states import StepState
 from mlorch.model.status import Awaited
+from mlorch.views import coming, plain, rows, status, tables
 from mlorch.views import graph as drawing
-from mlorch.views import plain, rows, status, tables
 from mlorch.views.failure import continue_command, failure_lines, failure_panel, failures, what_happened
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ def test_show(failed_run: RunRecord, now: datetime, width: int) -> None:
 
 def test_why(plan: Plan) -> None:
     same_as("why.80.txt", drawn(80, tables.why_text("delay_model", rows.why_row(plan.steps[0], Awaited()))))
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_next(width: int) -> None:
+    ticks = [
+        ComingTick("daily", "2026-10-25T00:30:00.000Z", "2026-10-25T02:30:00+02:00", "Europe/Berlin", ("2026-10-24",), 1, "its time happens twice, it fires the first time"),
+        ComingTick("a_pipeline_with_a_longer_name", "2026-10-31T00:00:00.000Z", "2026-10-31T00:00:00+00:00", "UTC", (), 0, ""),
+    ]  # fmt: skip
+    same_as(f"next.{width}.txt", drawn(width, coming.coming_table(ticks, width)))
 
 
 def test_backfill(backfill_rows: list[BackfillRow]) -> None:
