@@ -66,6 +66,7 @@ SECTIONS: tuple[tuple[str, dict[str, Entry]], ...] = (
             "logs": Entry("history", "What the steps of a run printed."),
             "why": Entry("looking", "Why a step would run again, or not."),
             "graph": Entry("looking", "Steps in order, or what flows between pipelines."),
+            "diff": Entry("comparing", "Two runs side by side."),
             "shell": Entry("shelling", "A shell in the very environment of a step."),
         },
     ),

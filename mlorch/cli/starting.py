@@ -94,7 +94,7 @@ def _cron(options: GlobalOptions) -> str:
     from mlorch.session.crontab import CronWork
 
     report = CronWork(options, "").install()
-    return f"in the crontab of {report.whose}: mlorch tick, every minute"
+    return f"{report.whose} calls mlorch tick every minute"
 
 
 def _tell(terminal: Terminal, made: Made, notes: list[str]) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mlorch.model.coming import AgendaNews, ComingTick
+    from mlorch.model.comparison import Comparison
     from mlorch.model.diagnostics import Diagnostic, Place
     from mlorch.model.history import RunRecord
     from mlorch.model.plan import Plan, StepPlan
@@ -272,6 +273,12 @@ class Session:
         if pipeline is None:
             return [pipelines_graph(self.workspace.selectable())]
         return [steps_graph(found) for found in select_pipelines(self.workspace, (pipeline,))]
+
+    def compare(self, old: str, new: str) -> Comparison:
+        """Two runs side by side."""
+        from mlorch.session.comparing import compare
+
+        return compare(self.workspace, self._history, self.find_run(old), self.find_run(new))
 
     def shell(self, run: RunRecord, step: str, attempt: int | None, scratch: str, *, conceal: bool) -> StepShell:
         """The surroundings of a step of a past run; see `session.shell`."""

@@ -181,3 +181,12 @@ def test_cron_itself_runs_the_pipelines_of_the_demo(machine: Machine, tmp_path: 
     assert again.stdout.count(b"nothing to do") == 2
     for kind in ("departures", "features", "labels"):
         assert sorted(os.listdir(folder / "data" / kind)) == ["2013-01-01.parquet", "2013-01-02.parquet"]
+
+
+def test_a_new_project_may_bring_its_line(machine: Machine, tmp_path: Path) -> None:
+    done = machine(machine.mlorch, "init", tmp_path / "shop", "--cron")
+    assert done.returncode == 0, done.stderr
+    assert b"your crontab calls mlorch tick every minute" in done.stdout
+    assert b" tick --project " + os.fsencode(tmp_path / "shop") in machine.crontab()
+    check = machine(machine.mlorch, "cron", "check", "--exit-code", "--project", tmp_path / "shop")
+    assert (check.returncode, check.stderr) == (0, b""), check.stdout
