@@ -100,7 +100,8 @@ def agenda_of(events: Iterable[Event]) -> Agenda:
 def apply(agenda: Agenda, event: ScheduleNoted) -> None:  # noqa: C901, PLR0912 - one case for each word
     """Add one event, in place."""
     facts = dict(event.facts)
-    if missed := facts.get("missed"):
+    # What was kept holds a list of all that was missed: `_restore` takes that.
+    if event.what != "kept" and (missed := facts.get("missed")):
         first, last, count, why = missed
         agenda.missed.append(Missed(first, last, count, why, facts.get("tick") or facts["now"]))
     match event.what:
