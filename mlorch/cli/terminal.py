@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -221,12 +223,14 @@ def _write(stream: TextIO | None, text: str) -> None:
 def _closed(stream: Any, error: OSError) -> str:
     """Send what is still to come to nowhere, so that neither we nor the interpreter's last flush fail."""
     try:
+        # What a terminal that was closed says: nobody is there to read, as with a pipe that was.
+        hung_up = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
     except (OSError, ValueError):
         return ""
-    if isinstance(error, BrokenPipeError):
+    if hung_up or isinstance(error, BrokenPipeError):
         return ""
     _TROUBLE.append(f"output could not be written: {error.strerror}")
     return _TROUBLE[0]

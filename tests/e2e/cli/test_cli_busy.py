@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import time
 from typing import TYPE_CHECKING
 
@@ -106,6 +108,29 @@ def test_a_run_cancelled_from_another_shell_exits_11(project: Project, held: sub
 def test_a_run_ended_by_a_signal_says_which(project: Project, held: subprocess.Popen[str]) -> None:
     held.send_signal(signal.SIGTERM)
     assert held.wait(30) == 128 + signal.SIGTERM
+    (run,) = project.json("show", "slow@latest", schema="run")["data"]["runs"]
+    assert run["state"] == "cancelled"
+
+
+def test_a_terminal_that_is_closed_ends_the_run_as_its_signal_says(project: Project) -> None:
+    (project.folder / "pipelines" / "slow.yaml").write_text(SLOW, "utf-8")
+    ours, theirs = os.openpty()
+    # A shell whose terminal is closed passes SIGHUP on to what runs in it; what is printed then has nowhere to go.
+    with subprocess.Popen(
+        [sys.executable, "-m", "mlorch", "run", "slow", "-p", "2013-01-01"],
+        cwd=project.folder,
+        env=project.env | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as other:
+        os.close(theirs)
+        while not list(project.folder.glob(".mlorch/runs/*/wait.1.log")):
+            assert other.poll() is None
+            time.sleep(0.01)
+        os.close(ours)
+        other.send_signal(signal.SIGHUP)
+        assert other.wait(30) == 128 + signal.SIGHUP
     (run,) = project.json("show", "slow@latest", schema="run")["data"]["runs"]
     assert run["state"] == "cancelled"
 
