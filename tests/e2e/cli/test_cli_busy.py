@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 import time
 from typing import TYPE_CHECKING
 
