@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,42 @@ def mlorch_days(folder: Path) -> Path:
             lines.append(f"    needs: [s{number - 1}]")
         lines.append(f"    outputs: {{o: 'out/${{{{ partition.day }}}}/{number}'}}")
     return _project(folder, lines)
+
+
+def mlorch_hours(folder: Path, count: int, steps: int) -> tuple[Path, list[str]]:
+    """A project with the pipeline `graph` of `steps` steps in a row for each of `count` hours, and their keys."""
+    hours = [datetime(2001, 1, 1, tzinfo=UTC) + timedelta(hours=number) for number in range(count)]
+    keys = [f"{hour:%Y-%m-%dT%HZ}" for hour in hours]
+    lines = [
+        *_head("graph")[:-1],
+        "partitions:",
+        f"  hour: {{every: hour, start: {keys[0]}, end: {keys[-1]}}}",
+        "steps:",
+    ]
+    for number in range(steps):
+        lines += [f"  s{number}:", "    run: touch ${{ outputs.o }}"]
+        if number:
+            lines.append(f"    inputs: {{i: 'out/${{{{ partition.hour }}}}/{number - 1}'}}")
+        lines.append(f"    outputs: {{o: 'out/${{{{ partition.hour }}}}/{number}'}}")
+    return _project(folder, lines), keys
+
+
+def mlorch_schedules(folder: Path, count: int) -> Path:
+    """A project of `count` pipelines, each with days and a tick once a year."""
+    for number in range(count):
+        name = f"p{number}"
+        lines = [
+            *_head(name)[:-1],
+            "schedule: {cron: '0 0 1 1 *', catchup: all, catchup_limit: 5}",
+            "partitions: {day: {every: day, start: 2013-01-01}}",
+            "steps:",
+            "  s:",
+            "    run: touch ${{ outputs.o }}",
+            f"    outputs: {{o: 'out/{name}/${{{{ partition.day }}}}'}}",
+        ]
+        _write(folder / "pipelines", f"{name}.yaml", lines)
+    _write(folder, "mlorch.yaml", ["mlorch: 1", "pipelines: [pipelines/*.yaml]"])
+    return folder
 
 
 def mlorch_reader(folder: Path, size: int) -> Path:

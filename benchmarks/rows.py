@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import generate
-from measure import Contender, Times, interleave
+import history
+from measure import Contender, Times, interleave, measured
 from tools import HERE, Tools, environment
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class Bench:
     def once(self, command: tuple[str, ...], folder: Path) -> None:
         """Run a command untimed."""
         interleave([Contender("", command, str(folder))], 0, self._env)
+
+    def first(self, contender: Contender) -> Times:
+        """Measure what is slow only the first time."""
+        return measured(contender, self._env)
 
     def bare(self) -> Contender:
         """The smallest Python program: what a start is held against."""
@@ -228,6 +233,44 @@ def big_input(bench: Bench) -> list[Row]:
     return rows
 
 
+def ticks(bench: Bench, count: int = 50) -> list[Row]:
+    """A tick that finds nothing due in pipelines with schedules, partitions and history."""
+    project = generate.mlorch_schedules(bench.folder / "schedules", count)
+    bench.once((bench.tools.mlorch, "tick", "-j2", "-q"), project)
+    found = bench.times(
+        [bench.mlorch("tick", project, "tick"), bench.mlorch("version", project, "version")], bench.many
+    )
+    return [_beside(f"tick over {count} pipelines, nothing due", "mlorch version", found["tick"], found["version"], 2)]
+
+
+def partitions(bench: Bench) -> list[Row]:
+    """What is known of very many partitions, all of them done: the plan of a backfill, and the table of all."""
+    plan = ("backfill", "graph", "--dry-run", "-q")
+    return [
+        *_partitions(bench, "plan of a backfill, 10,000 x 10 steps", 10_000, 10, plan, 2.0, 300),
+        *_partitions(bench, "status, 100,000 partitions", 100_000, 1, ("status",), 1.0, None),
+    ]
+
+
+def _partitions(
+    bench: Bench, what: str, count: int, steps: int, words: tuple[str, ...], seconds: float, most: float | None
+) -> list[Row]:
+    project, keys = generate.mlorch_hours(bench.folder / f"hours-{count}", count, steps)
+    bench.once((bench.tools.mlorch, "run", "graph", "-p", keys[0], "-q"), project)
+    history.multiply(project, "graph", keys[0], keys[1:])
+    look = (bench.tools.python, str(HERE / "look.py"), str(project / ".mlorch" / "state"), str(project / "out"))
+    ours = bench.mlorch("ours", project, *words)
+    first = bench.first(ours)
+    found = bench.times([ours, Contender("look", look, str(project))], bench.few)
+    again = found["ours"]
+    shutil.rmtree(project)
+    return [
+        Row(what, "", again.median, seconds, unit="s", note=f"the first time {first.median:.1f} s"),
+        _beside(what, "looking at the files", again, found["look"]),
+        Row(f"{what}: peak memory", "", max(first.memory + again.memory) / _MB, most, unit="MB"),
+    ]
+
+
 def _beside(
     what: str, against: str, ours: Times, theirs: Times, budget: float | None = None, dream: float | None = None
 ) -> Row:
@@ -241,5 +284,10 @@ USUAL: dict[str, Callable[[Bench], list[Row]]] = {
     "bare": bare_steps,
     "backfill": backfill,
     "validate": validate,
+    "ticks": ticks,
 }
-LARGE: dict[str, Callable[[Bench], list[Row]]] = {"large": large, "input": big_input}
+LARGE: dict[str, Callable[[Bench], list[Row]]] = {
+    "large": large,
+    "input": big_input,
+    "partitions": partitions,
+}
