@@ -41,7 +41,9 @@ def shell(folder: Path, **fields: object) -> StepShell:
 
 def opened(made: StepShell, typed: str, **env: str) -> str:
     text = script(made).replace("exec bash --noprofile --norc", f"exec sh -c '{typed}'")
-    done = subprocess.run(["sh", "-c", text], env={"PATH": "/usr/bin:/bin"} | env, capture_output=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", text], env={"PATH": "/usr/bin:/bin", "TMPDIR": made.project} | env, capture_output=True, check=True
+    )
     return done.stdout.decode()
 
 
@@ -65,7 +67,7 @@ def test_what_is_not_used_is_not_fetched(tmp_path: Path) -> None:
 def test_values_are_what_they_are(tmp_path: Path) -> None:
     inside = "/nowhere/scratch-of-a-test/outputs/x"
     made = shell(tmp_path, env=(("A", HOSTILE), ("X", inside)), folders=(inside,), files=((f"{inside}/f", HOSTILE),))
-    assert opened(made, 'printf "%s" "$A"; cat "$X/f"; rm -r "$X"', TMPDIR=str(tmp_path)) == HOSTILE * 2
+    assert opened(made, 'printf "%s" "$A"; cat "$X/f"; rm -r "$X"') == HOSTILE * 2
 
 
 def test_notes_are_one_line_each(tmp_path: Path) -> None:
