@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -214,7 +215,8 @@ def unlink(path: Path) -> None:
 
 
 def mark(world: World, day: str, state: str) -> None:
-    world.session().mark("up", (day,), state, "so it is")
+    with suppress(MlorchError):  # nothing of a pipeline whose spec is wrong, or whose journal is damaged, can be marked
+        world.session().mark("up", (day,), state, "so it is")
 
 
 CHANGES: dict[str, Callable[[World, str], None]] = {

@@ -110,6 +110,14 @@ def test_a_run_ended_by_a_signal_says_which(project: Project, held: subprocess.P
     assert run["state"] == "cancelled"
 
 
+@pytest.fixture
+def hung_up() -> Iterator[None]:
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and mlorch leaves it so
+    yield
+    signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.usefixtures("hung_up")
 def test_a_terminal_that_is_closed_ends_the_run_as_its_signal_says(project: Project) -> None:
     (project.folder / "pipelines" / "slow.yaml").write_text(SLOW, "utf-8")
     ours, theirs = os.openpty()
