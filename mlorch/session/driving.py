@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mlorch.session.workspace import Workspace
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LARGE_JOURNAL = 64_000_000
+"""Bytes. Such a journal takes about two seconds to read, and four times its size of memory."""
 CANCEL = signal.SIGUSR1
 """What `mlorch cancel` sends: none of the above, so that a run that was cancelled is told from one that was ended."""
 
@@ -98,6 +100,7 @@ def drive(
         os.getpid(),
     )
     with Signals(runner.stop):
+        _shorten(workspace, todo, observer)
         try:
             return runner.run(todo)
         finally:
@@ -111,6 +114,18 @@ def drive(
                 ):
                     _trim(workspace, job)
                 workspace.forget(job.name, job.partition)
+
+
+def _shorten(workspace: Workspace, todo: Sequence[Job], observer: Observer) -> None:
+    """Trim journals that take long to read, and much memory, before they are read: `gc` goes through them piece by piece."""
+    for job in todo:
+        size = workspace.layout.journal_size(job.name, job.partition)
+        if size > LARGE_JOURNAL:
+            name = f"{job.name} {job.partition}".rstrip()
+            observer.note(
+                f"the journal of {name} has {size / 1e6:,.0f} MB: giving up its oldest runs first, as `retention` says"
+            )
+            _trim(workspace, job)
 
 
 def _trim(workspace: Workspace, job: Job) -> None:

@@ -142,6 +142,13 @@ class StateLayout:
         """Whether there is any state."""
         return os.path.isdir(self.root)
 
+    def journal_size(self, pipeline: str, partition: str) -> int:
+        """Bytes of the journal's file; 0 if there is none, or it cannot be looked at."""
+        try:
+            return os.stat(self.journal(pipeline, partition)).st_size
+        except OSError:
+            return 0
+
     def pipelines(self) -> tuple[str, ...]:
         """Names of pipelines with state, sorted."""
         names = (decode_name(name) for name in self._list(f"{self.root}/state"))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mlorch.engine.agenda import Agenda, agenda_of, kept
 from mlorch.model import events as ev
 from mlorch.model.status import PartitionHealth
+from mlorch.session import driving
 from mlorch.session.agendas import FOLDER
 from mlorch.session.options import RunOptions
 from mlorch.session.session import Session
@@ -21,6 +22,8 @@ from mlorch.world.journal import FileJournal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 PIPELINE = """\
 mlorch: 1
@@ -129,3 +132,15 @@ def test_runs_beyond_retention_are_given_up_by_the_runs_that_follow(tmp_path: Pa
     again = session(folder).run(RunOptions(("minutely",)), QuietObserver(print))
     assert not again.runs[0].run_id
     assert (folder / "ran.txt").read_text().count("once") == 9
+
+
+def test_a_large_journal_is_cut_short_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = project(tmp_path, "{runs: 2}")
+    for _ in range(3):
+        session(folder).run(RunOptions(("minutely",), force=True), QuietObserver(print))
+    monkeypatch.setattr(driving, "LARGE_JOURNAL", 10)
+    told: list[str] = []
+    again = session(folder).run(RunOptions(("minutely",)), QuietObserver(told.append))
+    assert not again.runs[0].run_id, "that all is done is not forgotten"
+    assert len(session(folder).workspace.state("minutely", "").runs) == 2
+    assert "the journal of minutely has" in told[0]
