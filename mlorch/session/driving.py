@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from mlorch.model.errors import StateError
+from mlorch.session import large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from mlorch.session.workspace import Workspace
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LARGE_JOURNAL = 64_000_000
-"""Bytes. Such a journal takes about two seconds to read, and four times its size of memory."""
 CANCEL = signal.SIGUSR1
 """What `mlorch cancel` sends: none of the above, so that a run that was cancelled is told from one that was ended."""
 
@@ -117,19 +116,19 @@ def drive(
 
 
 def _shorten(workspace: Workspace, todo: Sequence[Job], observer: Observer) -> None:
-    """Trim journals that take long to read, and much memory, before they are read: `gc` goes through them piece by piece."""
+    """Trim journals that take long to read before they are read: `gc` goes through them piece by piece."""
     for job in todo:
         size = workspace.layout.journal_size(job.name, job.partition)
-        if size > LARGE_JOURNAL:
-            name = f"{job.name} {job.partition}".rstrip()
+        if large.is_large(size):
             observer.note(
-                f"the journal of {name} has {size / 1e6:,.0f} MB: giving up its oldest runs first, as `retention` says"
+                f"the journal of {f'{job.name} {job.partition}'.rstrip()} has {size / 1e6:,.0f} MB: "
+                "giving up its oldest runs first, as `retention` says"
             )
             _trim(workspace, job)
 
 
 def _trim(workspace: Workspace, job: Job) -> None:
-    """Give up the oldest runs of a partition that runs again and again, as `gc` would: nobody may ever call it."""
+    """Give up the oldest runs of a partition, as `gc` would: nobody may ever call it."""
     from mlorch.session.compaction import Collector
 
     with suppress(StateError):  # the next run tries again

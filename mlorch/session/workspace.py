@@ -10,6 +10,7 @@ from mlorch.engine.fold import fold
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import FileError, SpecError, UsageError
 from mlorch.model.states import RunState
+from mlorch.session import large
 from mlorch.session.profiles import profiled
 from mlorch.world.clock import SystemClock, parse_now
 from mlorch.world.files import ProjectFiles
@@ -217,8 +218,12 @@ class Workspace:
         if found is None:
             path = self.layout.journal(pipeline, partition)
             before = stamp(path)
-            events = FileJournal(path).read() if before != MISSING else ()
-            found = self._states[key] = fold(pipeline, partition, events)
+            if large.is_large(self.layout.journal_size(pipeline, partition)):
+                found = large.state_of(path, pipeline, partition, 2 * self.project.retain_runs)
+            else:
+                events = FileJournal(path).read() if before != MISSING else ()
+                found = fold(pipeline, partition, events)
+            self._states[key] = found
             self._stamps[key] = before if stamp(path) == before else ""
         return found
 

@@ -6,13 +6,15 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlorch.engine.agenda import Agenda, agenda_of, kept
 from mlorch.model import events as ev
+from mlorch.model.errors import StateError
 from mlorch.model.status import PartitionHealth
-from mlorch.session import driving
+from mlorch.session import driving, large
 from mlorch.session.agendas import FOLDER
 from mlorch.session.options import RunOptions
 from mlorch.session.session import Session
@@ -22,8 +24,6 @@ from mlorch.world.journal import FileJournal
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 PIPELINE = """\
 mlorch: 1
@@ -138,9 +138,30 @@ def test_a_large_journal_is_cut_short_before_it_is_read(tmp_path: Path, monkeypa
     folder = project(tmp_path, "{runs: 2}")
     for _ in range(3):
         session(folder).run(RunOptions(("minutely",), force=True), QuietObserver(print))
-    monkeypatch.setattr(driving, "LARGE_JOURNAL", 10)
+    monkeypatch.setattr(large, "LARGE_JOURNAL", 10)
     told: list[str] = []
     again = session(folder).run(RunOptions(("minutely",)), QuietObserver(told.append))
     assert not again.runs[0].run_id, "that all is done is not forgotten"
     assert len(session(folder).workspace.state("minutely", "").runs) == 2
     assert "the journal of minutely has" in told[0]
+
+
+def test_a_large_journal_says_what_a_small_one_says_but_for_its_oldest_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, "{runs: 1}")
+    path = session(folder).workspace.layout.journal("minutely", "")
+    monkeypatch.setattr(driving, "_trim", lambda *_: None)
+    for _ in range(6):
+        session(folder).run(RunOptions(("minutely",), force=True), QuietObserver(print))
+    whole = session(folder).workspace.state("minutely", "")
+    monkeypatch.setattr(large, "LARGE_JOURNAL", 10)
+    found = session(folder).workspace.state("minutely", "")
+    assert (found.checkpoints, found.unfinished, found.events) == (whole.checkpoints, whole.unfinished, whole.events)
+    assert found.runs == whole.runs[-len(found.runs) :]
+    assert len(found.runs) < len(whole.runs)
+    with open(path, "r+b") as file:
+        file.seek(200)
+        file.write(b"?")
+    with pytest.raises(StateError, match="line 1"):
+        session(folder).workspace.state("minutely", "")
