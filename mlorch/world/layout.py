@@ -72,6 +72,14 @@ def encode_name(text: str) -> str:
     return f"{name[:_KEPT]}~{hashlib.sha256(raw).hexdigest()[:32]}"
 
 
+def make_private(folder: str) -> None:
+    """Make a folder of the state, for its owner only (0700), with those above it; it may be there. Raises `StateError`."""
+    try:
+        os.makedirs(folder, 0o700, exist_ok=True)
+    except OSError as error:
+        raise state_error(error, folder, "create") from error
+
+
 def decode_name(name: str) -> str | None:
     """The text that `encode_name` made `name` of; None for a shortened name, or one that is not ours."""
     if name == "_":
@@ -200,7 +208,7 @@ class StateLayout:
         except FileExistsError:
             pass
         except FileNotFoundError:
-            self._make(self.root)
+            make_private(self.root)
         except OSError as error:
             raise state_error(error, self.root, "create") from error
         self._check_folder(allow_network=allow_network)
@@ -216,7 +224,7 @@ class StateLayout:
         """Make the folder of one partition and return its path. Raises `StateError`."""
         folder = self.partition(pipeline, partition)
         if not os.path.isdir(folder):
-            self._make(folder)
+            make_private(folder)
             if decode_name(os.path.basename(folder)) is None:
                 self._write(f"{folder}/key", partition)
         return folder
@@ -224,7 +232,7 @@ class StateLayout:
     def create_run(self, run_id: str) -> str:
         """Make the folder of a run and return its path; it may be there. Raises `StateError`."""
         folder = self.run(run_id)
-        self._make(folder)
+        make_private(folder)
         return folder
 
     def new_run_id(self, clock: Clock) -> str:
@@ -237,13 +245,6 @@ class StateLayout:
             run_id = f"{now:%Y%m%d-%H%M%S}-{suffix}"
             if not os.path.lexists(self.run(run_id)):
                 return run_id
-
-    @staticmethod
-    def _make(folder: str) -> None:
-        try:
-            os.makedirs(folder, 0o700, exist_ok=True)
-        except OSError as error:
-            raise state_error(error, folder, "create") from error
 
     @staticmethod
     def _write(path: str, text: str) -> None:

@@ -57,7 +57,7 @@ class LockFile:
             left = pause if deadline is None else min(pause, deadline - time.monotonic())
             if left <= 0 or self._interrupted():
                 return False
-            time.sleep(left)
+            time.sleep(left)  # the holder tells nobody when it lets go
             pause = min(pause * 2, _LONGEST_PAUSE)
         if note:
             self._write_note(note, about)

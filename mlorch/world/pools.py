@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mlorch.model.pools import Holder, Shortage
-from mlorch.world.layout import encode_name
+from mlorch.world.layout import encode_name, make_private
 from mlorch.world.locks import LockFile
 from mlorch.world.machine import boot_id, start_ticks
 from mlorch.world.trouble import state_error
@@ -60,7 +60,7 @@ class FilePools:
             if self._ours.get(pool, 0) + count > self.sizes[pool]:
                 return Shortage(pool)  # we need not ask: only steps of this command stand in the way
         guard = LockFile(f"{self._folder}/{_GUARD}")
-        self._make(self._folder)
+        make_private(self._folder)
         if not guard.acquire(wait=_GUARD_WAIT, note=""):
             return Shortage(wanted[0][0])
         locks: list[LockFile] = []
@@ -90,7 +90,7 @@ class FilePools:
     def _take(self, pool: str, count: int, run_id: str, note: str, taken: list[LockFile]) -> tuple[Holder, ...] | None:
         """Add `count` slots to `taken`. If there are too few: the others who hold them, nobody if it is mostly us."""
         folder = f"{self._folder}/{encode_name(pool)}"
-        self._make(folder)
+        make_private(folder)
         size = self.sizes[pool]
         # A pool that was made smaller: who took one of the slots that it had before still counts.
         former = [slot for name in self._names(folder) if name.isdecimal() and (slot := int(name)) >= size]
@@ -122,13 +122,6 @@ class FilePools:
         if not self._identity:
             self._identity = {"start_ticks": start_ticks(os.getpid()) or 0, "boot_id": boot_id()}
         return {"run": run_id, **self._identity}
-
-    @staticmethod
-    def _make(folder: str) -> None:
-        try:
-            os.makedirs(folder, 0o700, exist_ok=True)
-        except OSError as error:
-            raise state_error(error, folder, "create") from error
 
     @staticmethod
     def _names(folder: str) -> list[str]:
