@@ -120,10 +120,21 @@ class Outcome:
 
 
 class Runner:
-    """Runs jobs under one limit of slots. `stop` may be called from a signal handler."""
+    """Runs jobs under one limit of slots. `stop` may be called from a signal handler.
 
-    def __init__(self, ports: Ports, options: Options, new_run_id: Callable[[], str], pid: int) -> None:
+    `ended` is called with each job that has come to its end: after a run while its lock is still held, and where nothing was to be done.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        options: Options,
+        new_run_id: Callable[[], str],
+        pid: int,
+        ended: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         self._ports = ports
+        self._ended = ended
         self._pid = pid
         self._failures = 0
         self._pace: float | None = None
@@ -298,6 +309,7 @@ class Runner:
                 record.steps[step_id] = step
         record.total = len(record.steps)
         job.outcome = Outcome(record, 0, found)
+        self._ended(job)
         job.journal.close()
 
     def _give_up(self, job: Job, context: Context) -> None:
@@ -394,6 +406,7 @@ class Runner:
             job.outcome = Outcome(record, record.exit_code or 0)
             if record.state in (RunState.FAILED, RunState.TIMED_OUT):
                 self._failures += 1
+            self._ended(job)
             job.let_go()
             job.journal.close()
 

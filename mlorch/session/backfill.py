@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from mlorch.session.workspace import Workspace
 
 
+_MANY = 2_000
+"""So many steps take a moment to decide about: what is known of their partitions is kept as they are run."""
+
+
 class Backfill:
     """One `mlorch backfill`. Raises `UsageError` for a pipeline without partitions."""
 
@@ -52,11 +56,17 @@ class Backfill:
         # Without upstream there is nothing to tell of the jobs, and very many of them are made only where they are to run.
         jobs = self._make(chosen) if options.with_upstream else None
         upstream = self._upstream(jobs or (), {row.key for row in rows})
+        self._standings.save()
         if not observer.planned((*upstream, *rows)) or options.dry_run or not chosen:
-            self._standings.save()
             return BackfillOutcome(0, tuple(rows), stale=stale, upstream=tuple(upstream))
         drive_options = DriveOptions(options.jobs, max_failures=options.max_failures)
-        outcomes = drive(self._workspace, self._jobs, jobs or self._make(chosen), drive_options, observer)
+        todo = jobs or self._make(chosen)
+        many = len(todo) * len(self._selected.pipeline.steps) >= _MANY
+        standings = self._standings if many else None
+        try:
+            outcomes = drive(self._workspace, self._jobs, todo, drive_options, observer, standings)
+        finally:
+            self._standings.save()
         by_key = {(o.run.pipeline, o.run.partition): o for o in outcomes}
         upstream, rows = (
             [_after(row, by_key.get((row.pipeline, row.key))) for row in part] for part in (upstream, rows)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from mlorch.model.errors import StateError
 from mlorch.session import large
+from mlorch.world.observed import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,9 +20,13 @@ if TYPE_CHECKING:
     from mlorch.model.ports import Observer
     from mlorch.runner.loop import Job, Outcome
     from mlorch.session.jobs import Jobs
+    from mlorch.session.standing import Standings
     from mlorch.session.workspace import Workspace
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SETTLED_S = 0.05
+"""So long after its last change the time stamp of a file proves that it has not changed again (`world.digests`)."""
+
 CANCEL = signal.SIGUSR1
 """What `mlorch cancel` sends: none of the above, so that a run that was cancelled is told from one that was ended."""
 
@@ -66,9 +73,14 @@ class Signals:
 
 
 def drive(
-    workspace: Workspace, jobs: Jobs, todo: Sequence[Job], options: DriveOptions, observer: Observer
+    workspace: Workspace,
+    jobs: Jobs,
+    todo: Sequence[Job],
+    options: DriveOptions,
+    observer: Observer,
+    standings: Standings | None = None,
 ) -> list[Outcome]:
-    """Run jobs to their ends, with this process's signals ending them in order."""
+    """Run jobs to their ends, with this process's signals ending them in order. `standings` are told of what was done."""
     from mlorch.runner.commit import Committer
     from mlorch.runner.loop import IfBusy, Options, Runner
     from mlorch.runner.ports import Ports
@@ -80,6 +92,7 @@ def drive(
     executor = LateExecutor({name: value for name, value in os.environ.items() if name not in hidden})
     committer = Committer(workspace.files, executor.wake)
     folders = Folders(workspace)
+    aftermath = Aftermath(workspace, standings)
     ports = Ports(
         executor, folders, workspace.clock, observer, committer, LateOrphans(folders.record), LatePools(workspace)
     )
@@ -97,6 +110,7 @@ def drive(
         ),
         lambda: workspace.layout.new_run_id(workspace.clock),
         os.getpid(),
+        aftermath.ended,
     )
     with Signals(runner.stop):
         _shorten(workspace, todo, observer)
@@ -105,14 +119,42 @@ def drive(
         finally:
             committer.close()
             executor.close()
+            aftermath.close()
             workspace.files.save()
             for job in todo:
-                if (
-                    job.run_id
-                    and len(workspace.state(job.name, job.partition).runs) > 2 * workspace.project.retain_runs
-                ):
-                    _trim(workspace, job)
                 workspace.forget(job.name, job.partition)
+
+
+class Aftermath:
+    """What is done about a partition a moment after its run: a long journal is trimmed, where it stands is kept, its state let go."""
+
+    def __init__(self, workspace: Workspace, standings: Standings | None) -> None:
+        self._workspace = workspace
+        self._standings = standings
+        self._waiting: deque[tuple[float, Job, str]] = deque()
+
+    def ended(self, job: Job) -> None:
+        """A run is over, and the lock still held: nobody else has written to the journal. Or there was nothing to do."""
+        now = time.monotonic()
+        workspace, key = self._workspace, (job.name, job.partition)
+        ran = job.outcome is not None and job.outcome.run.run_id
+        journal = signed(workspace.layout.journal(*key)) if ran else workspace.stamp(*key)
+        while self._waiting and self._waiting[0][0] < now - _SETTLED_S:
+            self._settle(*self._waiting.popleft())
+        self._waiting.append((now, job, journal))
+
+    def close(self) -> None:
+        """No more runs follow."""
+        while self._waiting:
+            self._settle(*self._waiting.popleft())
+
+    def _settle(self, _at: float, job: Job, journal: str) -> None:
+        workspace = self._workspace
+        if len(workspace.state(job.name, job.partition).runs) > 2 * workspace.project.retain_runs:
+            _trim(workspace, job)
+        elif self._standings is not None:
+            self._standings.remember(job.name, job.partition, journal)
+        workspace.forget(job.name, job.partition)
 
 
 def _shorten(workspace: Workspace, todo: Sequence[Job], observer: Observer) -> None:

@@ -65,9 +65,14 @@ def with_history(health: PartitionHealth, reason: str, state: PartitionState) ->
 
 
 class Index:
-    """What is known of the partitions of one pipeline with certain parameters. `files` are for decisions: what they ask is noted."""
+    """What is known of the partitions of one pipeline with certain parameters.
+
+    `moving`: partitions are being made while decisions are taken, so how many there are is no fact to keep.
+    """
 
     def __init__(self, workspace: Workspace, jobs: Jobs, selected: Selected) -> None:
+        self.selected = selected
+        self.moving = False
         self._workspace = workspace
         self._pipeline = selected.pipeline
         self._layout = workspace.layout
@@ -87,7 +92,7 @@ class Index:
         """Where each partition stands; None where that cannot be said without a decision."""
         journals = self._layout.journals(self._pipeline.name, keys)
         for facts in self._file.believed(keys, journals, self._now, self._verifier, self._holds):
-            yield _standing(facts) if facts is not None else None
+            yield _standing(*facts) if facts is not None else None
 
     def watch(self, context: Context) -> None:
         """From here on what is asked for a decision is noted."""
@@ -103,6 +108,7 @@ class Index:
         until = self._until(state)
         if (
             not self._observed.sure
+            or (self.moving and any(kind == "partitions" for kind, _ in seen))
             or not state.events
             or not journal
             or (last is not None and not (last.finished_at and last.started_at))
@@ -148,9 +154,8 @@ class Index:
 _HEALTH = {health.value: health for health in PartitionHealth}
 
 
-def _standing(facts: Sequence[str]) -> Standing | None:
+def _standing(health: str, reason: str, started_at: str, fresh_at: str, expected: str) -> Standing | None:
     try:
-        health, reason, started_at, fresh_at, expected = facts
         return Standing(_HEALTH[health], reason, started_at, fresh_at, float(expected) if expected else None)
     except (ValueError, KeyError):
         return None

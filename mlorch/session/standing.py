@@ -106,6 +106,16 @@ class Standings:
             else:
                 yield _NEVER
 
+    def remember(self, name: str, key: str, journal: str) -> None:
+        """Keep where a partition stands after a run of this command, which left a journal with this signature."""
+        index = self._indexes.get(name)
+        if index is None:
+            return  # nobody asked how that pipeline stands
+        workspace = self._workspace
+        workspace.confirm(name, key, journal)
+        index.moving = True
+        self._decide(index, index.selected, key, workspace.mark(name, key))
+
     def _there(self, name: str) -> frozenset[str]:
         """The partitions with state, listed once: of the others there is nothing to read."""
         found = self._with_state.get(name)
@@ -209,14 +219,15 @@ def status_of(workspace: Workspace, standings: Standings, pipeline: Pipeline) ->
     rows: list[tuple[str, PartitionHealth]] = []
     reasons: list[str] = []
     newest = fresh = ("", "")
+    done = PartitionHealth.DONE
     for key, (health, reason, started_at, fresh_at, _) in zip(keys, standings.own(selected, keys), strict=True):
         rows.append((key, health))
         if started_at > newest[0]:
             newest = (started_at, key)
-        if health in _TO_TELL:
-            reasons.append(f"{key}: {reason}" if key else reason)
-        if health is PartitionHealth.DONE:
+        if health is done:
             fresh = (fresh_at, key)
+        elif health in _TO_TELL:
+            reasons.append(f"{key}: {reason}" if key else reason)
     last = workspace.state(pipeline.name, newest[1]).last_run if newest[0] else None
     agenda = workspace.agendas.of(pipeline.name) if pipeline.schedule is not None or pipeline.triggers else None
     overall, why = _overall(pipeline, agenda, now, {health for _, health in rows}, ran=last is not None)

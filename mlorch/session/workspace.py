@@ -235,6 +235,11 @@ class Workspace:
         """What stands for the journal that `state` gave the state of; "" if it was just changed."""
         return self._stamps.get((pipeline, partition), "")
 
+    def confirm(self, pipeline: str, partition: str, journal: str) -> None:
+        """What `state` gave was kept up to date by a run, which left a journal with this signature."""
+        there = stamp(self.layout.journal(pipeline, partition))
+        self._stamps[pipeline, partition] = there if there == journal else ""
+
     def forget(self, pipeline: str, partition: str) -> None:
         """The state of a partition is about to change: read it again when it is next asked for."""
         self._states.pop((pipeline, partition), None)

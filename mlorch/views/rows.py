@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mlorch.model.status import PartitionHealth
 from mlorch.views.text import seconds_between
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ STEP_STATES = (
     "running",
     "pending",
 )
-PARTITION_STATES = ("done", "missing", "failed", "stale", "running")
+PARTITION_STATES = tuple(state.value for state in PartitionHealth)
 
 
 def problem_row(problem: Diagnostic) -> Row:
@@ -171,10 +172,8 @@ def backfill_counts(rows: Iterable[BackfillRow]) -> dict[str, int]:
 
 def partition_counts(status: PipelineStatus) -> dict[str, int]:
     """Closed windows by where they stand; the five exclude each other and add up to `total`."""
-    counts = {"total": len(status.partitions)} | dict.fromkeys(PARTITION_STATES, 0)
-    for _, where in status.partitions:
-        counts[where.value] += 1
-    return counts
+    found = [where for _, where in status.partitions]
+    return {"total": len(found)} | {state.value: found.count(state) for state in PartitionHealth}
 
 
 def status_row(status: PipelineStatus, log_root: str = "") -> Row:

@@ -1,7 +1,7 @@
 """What was decided of a pipeline's partitions, in a file that may be lost at any time.
 
 One line of JSON says what all of it rests on (`basis`) and holds the checksum of the rest; then come lines of texts with tabs between
-them: first the observations that partitions share, then a line for each partition. A file that is not whole, or of another version, is
+them: first the observations that partitions share, then the keys of the partitions, then a line for each of them. A file that is not whole, or of another version, is
 as good as none. Written under a name of its own and renamed: two that write at once do no harm.
 """
 
@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from mlorch.world.digests import signature
+from mlorch.world.halves import asked
 from mlorch.world.observed import Observation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mlorch.world.observed import Verifier
 
-FORMAT = 1
-_FIXED = 4
+FORMAT = 2
+_FIXED = 3
+"""What each entry has before its facts: the signature of the journal, until when it is believed, the numbers of the shared observations."""
 _MOST = 4
 """Files in one folder: indexes of one pipeline with different parameters."""
 
@@ -43,8 +45,8 @@ class IndexFile:
 
     def believed(
         self,
-        keys: Iterable[str],
-        journals: Iterable[str],
+        keys: Sequence[str],
+        journals: Sequence[str],
         now: float,
         verifier: Verifier,
         holds: Callable[[Observation], bool],
@@ -54,22 +56,24 @@ class IndexFile:
         `now` is seconds since the epoch. `holds` says of an observation that partitions share whether it still does.
         """
         lines, files_at, lstat, unchanged = self._lines, self._files_at, os.lstat, verifier.unchanged
-        for key, journal in zip(keys, journals, strict=True):
-            line = lines.get(key)
+
+        def same(number: int) -> bool:
+            line = lines.get(keys[number])
             if line is None:
-                yield None
-                continue
+                return False
             words = line.split("\t")
             try:
-                same = (
-                    signature(lstat(journal)) == words[1]
-                    and (words[2] == "" or float(words[2]) > now)
-                    and (words[3] == "" or self._all_hold(words[3], holds))
+                return (
+                    signature(lstat(journals[number])) == words[0]
+                    and (words[1] == "" or float(words[1]) > now)
+                    and (words[2] == "" or self._all_hold(words[2], holds))
                     and unchanged(words, files_at)
                 )
             except (OSError, ValueError, IndexError):
-                same = False  # no journal, or a line that nobody wrote so
-            yield words[_FIXED:files_at] if same else None
+                return False  # no journal, or a line that nobody wrote so
+
+        for key, good in zip(keys, asked(same, len(keys)), strict=True):
+            yield lines[key].split("\t", files_at)[_FIXED:files_at] if good else None
 
     def _all_hold(self, shared: str, holds: Callable[[Observation], bool]) -> bool:
         found = self._held.get(shared)
@@ -98,8 +102,8 @@ class IndexFile:
         `until` is when (seconds since the epoch) it is no longer to be believed, "" for never.
         """
         shared = ",".join(str(self._number(observation)) for observation in seen)
-        line = "\t".join((key, stamp, until, shared, *facts, *files))
-        if line.count("\t") == self._files_at - 1 + len(files) and "\n" not in line:
+        line = "\t".join((stamp, until, shared, *facts, *files))
+        if line.count("\t") == self._files_at - 1 + len(files) and "\n" not in line + key and "\t" not in key:
             self._lines[key] = line
             self._changed = True
         else:
@@ -117,7 +121,7 @@ class IndexFile:
             return  # no state folder yet: looking at a project leaves nothing behind
         self._changed = False
         observations, lines = self._compact()
-        body = "\n".join((*observations, *lines)).encode("utf-8", "surrogateescape")
+        body = "\n".join((*observations, "\t".join(lines), *lines.values())).encode("utf-8", "surrogateescape")
         head = {"index": FORMAT, "basis": self._basis, "observations": len(observations), "crc": f"{crc32(body):08x}"}
         temporary = f"{self._path}.{os.getpid()}"
         with contextlib.suppress(OSError):
@@ -153,15 +157,15 @@ class IndexFile:
             self._observations.append(observation)
         return number
 
-    def _compact(self) -> tuple[list[str], list[str]]:
-        """The lines of the observations that an entry still refers to and that fit into a line, and those of the entries."""
+    def _compact(self) -> tuple[list[str], dict[str, str]]:
+        """The lines of the observations that an entry still refers to and that fit into a line, and those of the entries by key."""
         renumbered: dict[str, str] = {}
         observations: list[str] = []
         refused: set[str] = set()
-        lines: list[str] = []
+        lines: dict[str, str] = {}
         known: dict[str, str | None] = {"": ""}
-        for line in self._lines.values():
-            key, stamp, until, shared, rest = line.split("\t", _FIXED)
+        for key, line in self._lines.items():
+            stamp, until, shared, rest = line.split("\t", _FIXED)
             if shared not in known:
                 numbers = shared.split(",")
                 for number in numbers:
@@ -177,7 +181,7 @@ class IndexFile:
                 known[shared] = ",".join(renumbered[number] for number in numbers) if fits else None
             new = known[shared]
             if new is not None:
-                lines.append(line if new == shared else f"{key}\t{stamp}\t{until}\t{new}\t{rest}")
+                lines[key] = line if new == shared else f"{stamp}\t{until}\t{new}\t{rest}"
         return observations, lines
 
     def _read(self) -> None:
@@ -190,9 +194,11 @@ class IndexFile:
             if head["crc"] != f"{crc32(body):08x}" or not body:
                 return
             lines = body.decode("utf-8", "surrogateescape").split("\n")
-            observations = [Observation(*line.split("\t")) for line in lines[: head["observations"]]]
-        except (OSError, ValueError, KeyError, TypeError):
+            count = head["observations"]
+            observations = [Observation(*line.split("\t")) for line in lines[:count]]
+            entries = dict(zip(lines[count].split("\t"), lines[count + 1 :], strict=True))
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
             return
         self._observations = observations
         self._numbers = {observation: number for number, observation in enumerate(observations)}
-        self._lines = {line.partition("\t")[0]: line for line in lines[head["observations"] :]}
+        self._lines = entries

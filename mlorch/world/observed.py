@@ -146,7 +146,7 @@ class Verifier:
         asked = self._asked[above] = self._asked.get(above, 0) + 1
         if asked == _MANY:  # there may be a folder for each partition
             with os.scandir(above) as entries:
-                self._plain.update(f"{above}/{e.name}" for e in entries if e.is_dir(follow_symlinks=False))
+                self._plain.update(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
             return folder in self._plain
         if not stat.S_ISDIR(os.lstat(folder).st_mode):
             return False

@@ -15,10 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlorch.model.errors import MlorchError
+from mlorch.session import backfill
 from mlorch.session.compaction import Collector
 from mlorch.session.doctor import StateDoctor
+from mlorch.session.driving import Aftermath
 from mlorch.session.options import BackfillOptions, RunOptions
 from mlorch.session.session import Session
+from mlorch.session.standing import Standings
 from mlorch.session.workspace import Workspace
 from mlorch.views.lines import QuietObserver
 from mlorch.world.index import IndexFile
@@ -112,6 +115,21 @@ class World:
                 self.session().run(options, QuietObserver(print))
             except MlorchError:
                 return  # what it was run with is wrong by now
+
+    def backfill(self, name: str, **more: Any) -> None:
+        """As one of very many steps: what is known of the partitions is kept as they are run, and their files are old by then."""
+        close, most = Aftermath.close, backfill._MANY
+
+        def close_later(self: Aftermath) -> None:
+            settle()
+            close(self)
+
+        Aftermath.close, backfill._MANY = close_later, 1  # type: ignore[method-assign] # as if there were more
+        try:
+            with suppress(MlorchError):  # what it was run with is wrong by now
+                self.session().backfill(BackfillOptions(name, jobs=2, **more), QuietObserver(print))
+        finally:
+            Aftermath.close, backfill._MANY = close, most  # type: ignore[method-assign] # as it was
 
     def answers(self, now: str) -> list[Any]:
         found: list[Any] = []
@@ -245,6 +263,8 @@ CHANGES: dict[str, Callable[[World, str], None]] = {
     "wrong spec": lambda world, _day: world.edit("pipelines/up.yaml", "kind: feature", "kind: nothing"),
     "run": lambda world, _day: world.run(),
     "run upstream": lambda world, _day: world.run(("up",)),
+    "backfilled": lambda world, _day: world.backfill("up", only=("all",)),
+    "backfilled with upstream": lambda world, _day: world.backfill("down", only=("all",), with_upstream=True),
     "journal damaged": damage,
     "journal cut": cut,
     "journal removed": lambda world, day: unlink(world.journal("up", day)),
@@ -335,3 +355,25 @@ def test_each_change_alone_changes_no_answer(template: Path, tmp_path: Path, cha
     assert agree(world) > 20
     CHANGES[change](world, DAYS[1])
     agree(world)
+
+
+def test_a_backfill_leaves_the_index_of_what_it_did(template: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(template, folder, symlinks=True)
+    world = World(folder)
+    world.append("code/make.sh", "# more\n")
+    world.backfill("down", only=("missing", "failed", "stale"), with_upstream=True)
+    considered: list[str] = []
+    decide = Standings._decide
+
+    def telling(self: Standings, index: Any, selected: Any, key: str, mark: Any) -> Any:
+        considered.append(f"{selected.pipeline.name} {key}")
+        return decide(self, index, selected, key, mark)
+
+    Standings._decide = telling  # type: ignore[method-assign] # to see what is decided anew
+    try:
+        rows = world._backfill("down", "", with_upstream=True)
+    finally:
+        Standings._decide = decide  # type: ignore[method-assign] # as it was
+    assert [row.state for row in rows] == ["done"] * 3
+    assert considered == []
