@@ -60,12 +60,12 @@ def parse(argv: Sequence[str]) -> tuple[RunOptions, dict[str, str | bool]] | Non
             switches.add(_SWITCHES[word])
             continue
         name, equals, value = word.partition("=")
+        if not word.startswith("--"):
+            name, value = word[:2], word[2:]  # `-j2`, as good as `-j 2`
         if name not in _LISTS and name not in _VALUES:
             return None
-        if not equals:
+        if not equals and not value:
             value = next(words, "")
-        elif not name.startswith("--"):
-            return None
         if not value or value.startswith("-"):
             return None
         if name in _LISTS:

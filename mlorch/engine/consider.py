@@ -32,7 +32,8 @@ def consider(context: Context, step: Step, *, forced: bool = False) -> Considere
 
     Raises `SpecError` for what only values show to be wrong.
     """
-    stopped = _by_rule(context, step) or _by_skipped(context, step) or _by_condition(context, step)
+    stopped = None if _all_done(context, step) else _by_rule(context, step) or _by_skipped(context, step)
+    stopped = stopped or _by_condition(context, step)
     if stopped is not None:
         return stopped
     unselected = _unselected(context, step)
@@ -61,6 +62,16 @@ def unless_unsafe(context: Context, step: Step, considered: Considered) -> Consi
         return considered
     detail = "its last attempt may have had effects outside (side_effects: external): --rerun-unsafe runs it again"
     return Considered(Action.SKIP, Reason.UNSAFE, detail, StepState.FAILED, considered.assessment)
+
+
+def _all_done(context: Context, step: Step) -> bool:
+    """The usual case: every need has its result, and only one rule has anything against that."""
+    states, succeeded, cached = context.states, StepState.SUCCEEDED, StepState.CACHED
+    for need in context.graph.needs[step.id]:
+        state = states.get(need)
+        if state is not succeeded and state is not cached:
+            return False
+    return step.trigger_rule is not TriggerRule.ANY_FAILED
 
 
 def _by_rule(context: Context, step: Step) -> Considered | None:

@@ -245,7 +245,8 @@ class Context:
     def inputs(self, step: Step) -> tuple[ResolvedInput, ...]:
         """The step's inputs as they stand. Raises `NotKnownYet` while a step that writes one has still to run."""
         for need in self.graph.needs[step.id]:
-            self.outputs(self.by_id[need])
+            if need not in self._outputs:
+                self.outputs(self.by_id[need])
         return tuple(self._input(step, item) for item in step.inputs)
 
     def _input(self, step: Step, item: Input) -> ResolvedInput:

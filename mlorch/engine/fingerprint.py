@@ -25,13 +25,13 @@ _REASONS = {
 }
 _RANK = {kind: rank for rank, kind in enumerate(_REASONS)}
 _DIGEST_LENGTH = 64
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _SHOWN = 12
 
 
 def fingerprint(manifest: Manifest) -> str:
     """SHA-256 (hex) of the manifest's canonical JSON."""
-    text = json.dumps(manifest, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(_encode(manifest).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def difference(old: Manifest, new: Manifest) -> tuple[tuple[Reason, Difference], ...]:

@@ -28,6 +28,9 @@ _SUPERVISOR_FD = 3
 _RECEIVE = 1 << 16
 _ROUND_MS = 20
 _DRAIN = 4096
+_AT_ONCE = 64
+_DESCRIPTORS = 250
+"""So many messages, and descriptors with them, go in one call at most; the kernel takes 253 descriptors."""
 
 
 class LocalExecutor:
@@ -70,7 +73,8 @@ class LocalExecutor:
                 text = f"cannot start the supervisor of steps: {os.strerror(error.errno or 0)}"
                 self._ended(AttemptDone(request.token, "spawn", spawn_error=text, errno=error.errno or errno.EAGAIN))
                 return
-        self._send(_message(request), request.lends)
+        # What the supervisor cannot begin at once goes with what follows, at the next `poll` at the latest: one wake-up for all.
+        self._send(_message(request), request.lends, later=0 < request.slots < len(self._requests))
 
     def poll(self, timeout: float | None) -> Sequence[ExecutorEvent]:
         """What happened since; waits up to `timeout` seconds (None: until something does, or `wake`)."""
@@ -81,6 +85,8 @@ class LocalExecutor:
             wait = 0
         elif self._endings:
             wait = _ROUND_MS if wait is None else min(wait, _ROUND_MS)
+        if self._outbox and not self._writing:
+            self._flush()
         for fd, ready in self._poller.poll(wait):
             if fd == self._wake_read:
                 self._drain()
@@ -181,9 +187,9 @@ class LocalExecutor:
         self._poller.register(ours.fileno(), select.POLLIN)
         return ours
 
-    def _send(self, data: bytes, lends: tuple[int, ...]) -> None:
+    def _send(self, data: bytes, lends: tuple[int, ...], *, later: bool = False) -> None:
         self._outbox.append((data, lends))
-        if not self._writing:
+        if not self._writing and not later:
             self._flush()
 
     def _flush(self) -> None:
@@ -192,14 +198,7 @@ class LocalExecutor:
             return
         try:
             while self._outbox:
-                data, lends = self._outbox[0]
-                # Descriptors go with the first byte.
-                extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", lends))] if lends else []
-                sent = channel.sendmsg([data], extra)
-                if sent < len(data):
-                    self._outbox[0] = (data[sent:], ())
-                else:
-                    self._outbox.popleft()
+                self._send_some(channel)
         except BlockingIOError:
             pass
         except OSError:
@@ -207,6 +206,23 @@ class LocalExecutor:
         if self._writing != bool(self._outbox):
             self._writing = not self._writing
             self._poller.modify(channel.fileno(), select.POLLIN | (select.POLLOUT if self._writing else 0))
+
+    def _send_some(self, channel: socket.socket) -> None:
+        """One call of the system for as many messages as it takes."""
+        parts: list[bytes] = []
+        lends: list[int] = []
+        for data, own in self._outbox:
+            if parts and (len(parts) == _AT_ONCE or len(lends) + len(own) > _DESCRIPTORS):
+                break
+            parts.append(data)
+            lends += own
+        # Descriptors go with the first byte.
+        extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", lends))] if lends else []
+        sent = channel.sendmsg(parts, extra)
+        for _ in parts:
+            self._outbox.popleft()
+        if rest := b"".join(parts)[sent:]:
+            self._outbox.appendleft((rest, ()))
 
     def _receive(self) -> None:
         if self._channel is None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 VALUES_LIMIT = 1024 * 1024
 METRICS_LIMIT = 16 * 1024 * 1024
 STAGING = ".mlorch-"
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -211,6 +212,8 @@ def _absolute_path(files: Files, path: str) -> str:
 
 def _used_secrets(context: Context, step: Step) -> set[str]:
     used = set(step.secrets)
+    if not context.pipeline.secrets:
+        return used
     for level in (context.project_env, context.pipeline.env, step.env):
         for _, template in level:
             used |= {secret.name for secret in context.pipeline.secrets if f"secrets.{secret.name}" in template}
@@ -277,27 +280,27 @@ def text_of(value: object) -> str:
     """A value as a variable: text as it is, nothing for null, everything else as JSON writes it."""
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else _encode(value)
 
 
 def _context_json(context: Context, attempt: Attempt, variables: Mapping[str, str]) -> str:
     step = attempt.step
-    partition = {name: text_of(getattr(v, "isoformat", lambda v=v: v)()) for name, v in context.partition().items()}
-    return json.dumps(
+    partition = context.partition() if context.key else {}
+    return _encode(
         {
             "pipeline": context.pipeline.name,
             "step": step.id,
             "run_id": attempt.run_id,
             "attempt": attempt.number,
             "project": variables["MLORCH_PROJECT"],
-            "partition": partition if context.key else None,
+            "partition": {name: text_of(getattr(v, "isoformat", lambda v=v: v)()) for name, v in partition.items()}
+            or None,
             "params": {name: context.params[name] for name in sorted(used_parameters(context, step))},
             "inputs": {name: _all_absolute(context.files, value) for name, value in attempt.inputs.items()},
             "outputs": {name: context.files.absolute(place) for name, place in attempt.staged.items()},
             "values_file": variables["MLORCH_VALUES"],
             "summary_file": variables["MLORCH_SUMMARY"],
-        },
-        ensure_ascii=False,
+        }
     )
 
 
@@ -322,7 +325,7 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
         if folders.masked(told, (secrets[secret],)) != told:
             raise AttemptError("value", f"a value or metric of step {step.id} holds the secret {secret}")
     attempt.checks_left = []
-    scope = _check_scope(context, attempt, {})
+    scope = _check_scope(context, attempt, {}) if step.checks else {}
     for check in step.checks:
         if not check.expr:
             attempt.checks_left.append(check)
@@ -469,8 +472,8 @@ def success_of(attempt: Attempt, done: AttemptDone, at: str) -> StepSucceeded:
         attempt.fingerprint,
         attempt.manifest,
         (),
-        json.dumps(attempt.values, ensure_ascii=False),
-        json.dumps(attempt.metrics or {}, ensure_ascii=False),
+        _encode(attempt.values),
+        _encode(attempt.metrics or {}),
         0,
         done.duration_s,
         done.peak_rss_bytes,

@@ -1,7 +1,8 @@
-"""Publishing outputs durably, many steps at once: one flush for all that finished together.
+"""Publishing outputs durably, and ending runs, many at once: one flush for all that finished together.
 
 The order is that of guarantees.md: output bytes are flushed, then the intent (where there is more than one move), then
-the renames, the folders, and `step_succeeded`; only then does anybody hear that the step is done.
+the renames, the folders, and `step_succeeded`; only then does anybody hear that the step is done. Likewise a run: its staging folders
+are removed, the folders that held them flushed, then `run_ended` is recorded.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from mlorch.model.errors import FileError, StateError
 from mlorch.model.events import PublishIntended, StepSucceeded, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from mlorch.model.events import Event
+    from mlorch.model.events import Event, RunEnded
     from mlorch.model.manifest import Artifact
     from mlorch.model.ports import Files, Journal
 
@@ -29,17 +30,17 @@ class SharedJournal:
     """A journal that two threads append to."""
 
     def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+        self.journal = journal
         self._lock = threading.Lock()
 
     def append(self, events: Iterable[Event]) -> None:
         """As `Journal.append`."""
         with self._lock:
-            self._journal.append(events)
+            self.journal.append(events)
 
     def flush(self) -> None:
         """As `Journal.flush`."""
-        self._journal.flush()
+        self.journal.flush()
 
 
 class Publication(NamedTuple):
@@ -58,51 +59,89 @@ class Publication(NamedTuple):
     folders: bool = False
 
 
-class Committer:
-    """A thread that publishes. `submit` hands over, `take` gets back what is durable; a failure is raised by `take`."""
+class Closing(NamedTuple):
+    """A run whose steps have all ended: `folders` are removed, then `end` is recorded."""
 
-    def __init__(self, files: Files, wake: Callable[[], None]) -> None:
+    owner: object
+    journal: SharedJournal
+    folders: tuple[str, ...]
+    end: RunEnded
+
+
+class Taken(NamedTuple):
+    """What became durable.
+
+    Publications, each with its record or why its outputs could not be put in place; and ends of runs, each with why folders of it
+    could not be removed.
+    """
+
+    published: list[tuple[Publication, StepSucceeded | FileError]]
+    ended: list[tuple[Closing, tuple[str, ...]]]
+
+
+def flush_each(journals: Sequence[Journal]) -> None:
+    """Make what was appended durable, one journal after another."""
+    for journal in journals:
+        journal.flush()
+
+
+class Committer:
+    """A thread that publishes and ends runs. `submit` and `end` hand over, `take` gets back what is durable.
+
+    A failure is raised by `take`. `flush_journals` makes several journals durable.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        wake: Callable[[], None],
+        flush_journals: Callable[[Sequence[Journal]], None] = flush_each,
+    ) -> None:
         self._files = files
         self._wake = wake
+        self._flush_journals = flush_journals
         self._condition = threading.Condition()
         self._queue: deque[Publication] = deque()
-        self._done: deque[tuple[Publication, StepSucceeded | FileError]] = deque()
+        self._ends: deque[Closing] = deque()
+        self._done = Taken([], [])
         self._error: BaseException | None = None
         self._hurry = False
         self._closed = False
         self._thread: threading.Thread | None = None
-        self.pending = 0
 
     def submit(self, publication: Publication) -> None:
-        """Hand one over. It is published within `LINGER`, sooner after `hurry`."""
+        """Hand over a step. It is published within `LINGER`, sooner after `hurry`."""
         with self._condition:
             self._queue.append(publication)
-            self.pending += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="mlorch-commit", daemon=True)
-                self._thread.start()
-            elif len(self._queue) == 1:
-                # It sleeps without a limit only while the queue is empty; waking it for each would cost a switch of threads.
-                self._condition.notify()
+            self._something(len(self._queue) + len(self._ends))
+
+    def end(self, closing: Closing) -> None:
+        """Hand over a run, whose steps are all published. It is ended as soon as a step would be published."""
+        with self._condition:
+            self._ends.append(closing)
+            self._something(len(self._queue) + len(self._ends))
+
+    def _something(self, waiting: int) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="mlorch-commit", daemon=True)
+            self._thread.start()
+        elif waiting == 1:
+            # It sleeps without a limit only while there is nothing; waking it for each would cost a switch of threads.
+            self._condition.notify()
 
     def hurry(self) -> None:
-        """Somebody waits for what was submitted."""
+        """Somebody waits for what was handed over."""
         with self._condition:
-            if self._queue:
+            if (self._queue or self._ends) and not self._hurry:
                 self._hurry = True
                 self._condition.notify()
 
-    def take(self) -> list[tuple[Publication, StepSucceeded | FileError]]:
-        """What became durable since, or why a step's outputs could not be put in place.
-
-        Raises what stopped the thread (`StateError` for a disk that fails).
-        """
+    def take(self) -> Taken:
+        """What became durable since. Raises what stopped the thread (`StateError` for a disk that fails)."""
         with self._condition:
             if self._error is not None:
                 raise self._error
-            done = list(self._done)
-            self._done.clear()
-            self.pending -= len(done)
+            done, self._done = self._done, Taken([], [])
         return done
 
     def close(self) -> None:
@@ -116,28 +155,31 @@ class Committer:
     def _work(self) -> None:
         while True:
             with self._condition:
-                while not self._queue and not self._closed:
+                while not self._queue and not self._ends and not self._closed:
                     self._condition.wait()
-                if self._queue and not self._hurry and not self._closed:
+                if not self._hurry and not self._closed:
                     self._condition.wait_for(lambda: self._hurry or self._closed, LINGER)
                 if self._closed:
                     return
-                batch = list(self._queue)
+                batch, ends = list(self._queue), list(self._ends)
                 self._queue.clear()
+                self._ends.clear()
                 self._hurry = False
             try:
-                done = self._publish_each(batch)
+                done = self._bring_about(batch, ends)
             except BaseException as error:  # noqa: BLE001 - raised again by `take`, in the caller's thread
                 with self._condition:
                     self._error = error
                 self._wake()
                 return
             with self._condition:
-                self._done.extend(done)
+                self._done.published.extend(done.published)
+                self._done.ended.extend(done.ended)
             self._wake()
 
-    def _publish_each(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
+    def _bring_about(self, batch: list[Publication], ends: list[Closing]) -> Taken:
         """All together; one by one if a file of one of them cannot be put in place, so that only that step fails."""
+        ended = [(closing, self._clear(closing)) for closing in ends]
         done: list[tuple[Publication, StepSucceeded | FileError]] = []
         there = []
         for item in batch:
@@ -147,15 +189,24 @@ class Committer:
             else:
                 done.append((item, gone))
         try:
-            return [*done, *self._publish(there)]
-        except FileError as error:
-            if len(there) == 1:
-                return [*done, (there[0], error)]
-        return [*done, *(self._publish_alone(item) for item in there)]
+            return Taken([*done, *self._publish(there, ends)], ended)
+        except FileError:
+            self._publish([], ends)
+        return Taken([*done, *(self._publish_alone(item) for item in there)], ended)
+
+    def _clear(self, closing: Closing) -> tuple[str, ...]:
+        """Remove what a run staged. That something cannot be removed is told, and harms nothing."""
+        problems = []
+        for folder in closing.folders:
+            try:
+                self._files.remove(folder)
+            except FileError as error:
+                problems.append(error.message)
+        return tuple(problems)
 
     def _publish_alone(self, item: Publication) -> tuple[Publication, StepSucceeded | FileError]:
         try:
-            return self._publish([item])[0]
+            return self._publish([item], [])[0]
         except FileError as error:
             return item, error
 
@@ -169,7 +220,9 @@ class Committer:
                 return FileError(f"what was staged at {staged} is gone", "run the step again", staged)
         return None
 
-    def _publish(self, batch: list[Publication]) -> list[tuple[Publication, StepSucceeded | FileError]]:
+    def _publish(
+        self, batch: list[Publication], ends: list[Closing]
+    ) -> list[tuple[Publication, StepSucceeded | FileError]]:
         files = self._files
         finals = [final for item in batch for _, final, _ in item.moves] + [
             path for item in batch for path, _ in item.in_place
@@ -177,28 +230,32 @@ class Committer:
         staged = [staged for item in batch for staged, _, _ in item.moves]
         if finals:
             files.flush([*staged, *(path for item in batch for path, _ in item.in_place)])
-        journals = {id(item.journal): item.journal for item in batch}
         announced = [item for item in batch if len(item.moves) > 1 or item.folders]
         intents = {id(item): self._intent(item) for item in announced}
         if announced:
             # Whoever reads the intent relies on what it names being there.
             places = [place for item in announced for place, _, _ in item.moves]
             files.flush_folders([*places, *(place.rpartition("/")[0] for place in places)])
-        for item in announced:
-            item.journal.append((intents[id(item)],))
-        for journal in {id(item.journal): item.journal for item in announced}.values():
-            journal.flush()
+            for item in announced:
+                item.journal.append((intents[id(item)],))
+            self._flush(announced)
         refused = {id(item): error for item in batch if (error := self._move(item, intents.get(id(item)))) is not None}
-        if finals:
-            files.flush_folders(finals)
+        changed = [*finals, *(folder for closing in ends for folder in closing.folders)]
+        if changed:
+            files.flush_folders(changed)
         done: list[tuple[Publication, StepSucceeded | FileError]] = [
             (item, refused.get(id(item)) or self._with_outputs(item, intents.get(id(item)))) for item in batch
         ]
-        for key, journal in journals.items():
-            journal.append(
-                [event for item, event in done if id(item.journal) == key and isinstance(event, StepSucceeded)]
-            )
-            journal.flush()
+        items: list[Publication | Closing] = [*batch, *ends]
+        records: dict[int, list[Event]] = {id(item.journal): [] for item in items}
+        for item, event in done:
+            if isinstance(event, StepSucceeded):
+                records[id(item.journal)].append(event)
+        for closing in ends:
+            records[id(closing.journal)].append(closing.end)
+        for journal in {id(item.journal): item.journal for item in items}.values():
+            journal.append(records[id(journal)])
+        self._flush(items)
         for item in (item for item, event in done if isinstance(event, StepSucceeded)):
             former = [staged for staged, _, _ in item.moves] if id(item) in intents else []
             for path in (*former, *item.discard):
@@ -206,6 +263,9 @@ class Committer:
                 with suppress(FileError):
                     files.remove(path)
         return done
+
+    def _flush(self, items: Sequence[Publication | Closing]) -> None:
+        self._flush_journals(list({id(item.journal): item.journal.journal for item in items}.values()))
 
     def _intent(self, item: Publication) -> PublishIntended:
         success = item.success

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlorch.engine.context import Context
     from mlorch.model.events import Pairs
     from mlorch.model.ports import Journal, Lock, Slots
+    from mlorch.runner.commit import Closing
     from mlorch.runner.ports import Ports
     from mlorch.runner.recorder import RunFacts
     from mlorch.runner.run import Run
@@ -38,6 +39,8 @@ AHEAD = 4
 BRIEF = 0.05
 """Seconds that steps take on the average (exponentially smoothed) when they count as brief."""
 SMOOTHING = 0.25
+OPEN, OPEN_BRIEF = 8, 28
+"""So many partitions beyond two a slot are open at once, at most; the second one while steps are brief."""
 
 
 class IfBusy(StrEnum):
@@ -141,6 +144,7 @@ class Runner:
         self._options = options
         self._new_run_id = new_run_id
         self._active: list[tuple[Run, Job]] = []
+        self._closing: dict[str, Job] = {}
         self._busy: list[tuple[Job, Context, frozenset[str], float]] = []
         self._stopped = False
         self._signal = 0
@@ -158,12 +162,12 @@ class Runner:
         todo = deque(jobs)
         order = list(todo)
         try:
-            while todo or self._active or self._busy:
+            while todo or self._active or self._busy or self._closing:
                 self._retire()  # before anything opens: how it ended decides whether more may begin
                 self._open(todo)
                 self._start()
                 self._retire()
-                if self._active or self._busy:
+                if self._active or self._busy or self._closing:
                     self._wait()
         except BaseException:
             self._abandon()
@@ -202,7 +206,7 @@ class Runner:
         while (
             todo
             and self._free() + self._ahead() > sum(len(run.queue) for run, _ in self._active)
-            and len(self._active) + len(self._busy) <= 2 * self._options.slots + 8
+            and len(self._active) + len(self._busy) < self._most_open()
         ):
             job = todo.popleft()
             if _held_up(job):
@@ -210,7 +214,7 @@ class Runner:
             else:
                 self._open_one(job)
         todo.extendleft(reversed(later))
-        if todo and not self._active and not self._busy and all(_held_up(job) for job in todo):
+        if todo and not (self._active or self._busy or self._closing) and all(_held_up(job) for job in todo):
             self._open_one(todo.popleft())  # what it waits for is none of these jobs, or waits for it
 
     def _open_one(self, job: Job) -> None:
@@ -368,6 +372,10 @@ class Runner:
         run.start()
         self._active.append((run, job))
 
+    def _most_open(self) -> int:
+        """So many partitions are open at once. Where steps are brief, more: each waits for its publications, and those share flushes."""
+        return 2 * self._options.slots + (OPEN_BRIEF if self._ahead() else OPEN)
+
     def _free(self) -> int:
         """Slots without an attempt; negative when more is handed over than runs."""
         return self._options.slots - sum(len(run.running) for run, _ in self._active)
@@ -387,28 +395,37 @@ class Runner:
         return self._options.max_failures is not None and self._failures >= self._options.max_failures
 
     def _start(self) -> None:
-        ahead = self._ahead()
+        free, ahead = self._free(), self._ahead()
         for run, _ in self._active:
-            free = self._free()
             if self._stopped:
                 if run.stopped != "cancel" or (self._hurry and not run.hurried):
                     run.stop("cancel", self._signal, hurry=self._hurry)
-            elif free + ahead > 0:
+            elif run.waiting and free + ahead > 0:
                 run.start_ready(free, ahead)
-        if any(run.starving for run, _ in self._active) and self._free() + ahead > 0:
+                free = self._free()
+        # Nothing more can begin before something is published. Of what was handed over some is left to do meanwhile.
+        if free + max(ahead - self._options.slots, 0) > 0:
             self._ports.committer.hurry()
 
     def _retire(self) -> None:
-        """Finish the runs whose steps have all ended, and give back their locks."""
-        for run, job in [item for item in self._active if item[0].finished]:
-            record = run.finish()
-            self._active.remove((run, job))
-            job.outcome = Outcome(record, record.exit_code or 0)
-            if record.state in (RunState.FAILED, RunState.TIMED_OUT):
+        """Let the runs end whose steps have all ended."""
+        ended = [item for item in self._active if item[0].finished]
+        if ended:
+            self._active = [item for item in self._active if not item[0].finished]
+        for run, job in ended:
+            self._closing[run.run_id] = job
+            if run.close() in (RunState.FAILED, RunState.TIMED_OUT):
                 self._failures += 1
-            self._ended(job)
-            job.let_go()
-            job.journal.close()
+
+    def _closed(self, closing: Closing, problems: Iterable[str]) -> None:
+        """A run is over: give back its lock."""
+        run = cast("Run", closing.owner)  # runs are the only owners
+        record = run.closed(closing.end, problems)
+        job = self._closing.pop(run.run_id)
+        job.outcome = Outcome(record, record.exit_code or 0)
+        self._ended(job)
+        job.let_go()
+        job.journal.close()
 
     def _wait(self) -> None:
         """Sleep until something happens; take in all of it."""
@@ -428,12 +445,15 @@ class Runner:
             owner = by_token.get(event.token.removesuffix("/check"))
             if owner is not None:
                 owner.ended(event)
-        for publication, result in ports.committer.take():
+        taken = ports.committer.take()
+        for publication, result in taken.published:
             run = cast("Run", publication.owner)  # runs are the only owners
             if isinstance(result, FileError):
                 run.not_published(publication.success, result)
             else:
                 run.published(result)
+        for closing, problems in taken.ended:
+            self._closed(closing, problems)
         now = ports.clock.monotonic()
         for run, _ in self._active:
             run.timers(now)
@@ -443,6 +463,8 @@ class Runner:
         """Something stops mlorch itself: end what runs; the journal says what was begun, and the next call recovers it."""
         for run, job in self._active:
             run.end_running()
+            job.journal.close()
+        for job in self._closing.values():
             job.journal.close()
         self._ports.executor.close()
 

@@ -34,18 +34,19 @@ from mlorch.runner.attempts import (
     success_of,
     undo,
 )
-from mlorch.runner.commit import Publication
+from mlorch.runner.commit import Closing, Publication
 from mlorch.runner.recorder import Recorder
 from mlorch.runner.slots import SlotQueue
 from mlorch.runner.tries import Tries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mlorch.engine.context import Context
     from mlorch.model.attempt import AttemptRequest
     from mlorch.model.history import RunRecord
     from mlorch.model.spec import Step
+    from mlorch.model.states import RunState
     from mlorch.runner.adoption import Adoptables
     from mlorch.runner.commit import SharedJournal
     from mlorch.runner.ports import Ports
@@ -57,7 +58,7 @@ class Run:
     """The run of one partition while it goes on.
 
     `start_ready` starts what may start, `ended` takes the end of an attempt, `published` that of a publication,
-    `timers` starts what has waited long enough. All of them append to the journal before they act. `limit` is how many attempts
+    `timers` starts what has waited long enough; when all have ended comes `close`, and then `closed`. All of them append to the journal before they act. `limit` is how many attempts
     the executor may run at once, over all runs.
     """
 
@@ -109,9 +110,9 @@ class Run:
         return not self.queue.left
 
     @property
-    def starving(self) -> bool:
-        """Nothing is ready; what comes next waits for a publication."""
-        return not self.queue and bool(self.publishing)
+    def waiting(self) -> bool:
+        """Some of its steps are ready, or wait for slots of pools."""
+        return bool(self.queue) or bool(self.slots)
 
     def start(self) -> None:
         """Record that the run begins."""
@@ -444,12 +445,17 @@ class Run:
         try:
             self.context.files.remove(path)
         except FileError as error:
-            self.ports.observer.note(f"{error.message}; it is not needed any more: remove it by hand")
+            self._not_removed(error.message)
+
+    def _not_removed(self, message: str) -> None:
+        self.ports.observer.note(f"{message}; it is not needed any more: remove it by hand")
 
     def timers(self, now: float) -> None:
         """Make ready what waited for its next attempt; end the run that took too long."""
         if self.deadline is not None and now >= self.deadline and not self.stopped:
             self.stop("timeout")
+        if not self.slots and not self.tries:
+            return
         events: list[ev.Event] = []
         for step, detail in self.slots.given_up(now):
             busy = Considered(Action.SKIP, Reason.BUSY, detail, StepState.NOT_READY)
@@ -460,8 +466,9 @@ class Run:
 
     def next_timer(self) -> float | None:
         """When `timers` has something to do, by the monotonic clock."""
-        times = (self.tries.next_due(), None if self.stopped else self.deadline)
-        return min((at for at in times if at is not None), default=None)
+        deadline = None if self.stopped else self.deadline
+        due = self.tries.next_due() if self.tries else None
+        return due if deadline is None or (due is not None and due < deadline) else deadline
 
     def stop(self, why: str, signal: int = 0, *, hurry: bool = False) -> None:
         """Start nothing more. `fail_fast` lets what runs end by itself; `cancel` and `timeout` end it."""
@@ -505,17 +512,24 @@ class Run:
                 )
         self.recorder.append(*events)
 
-    def finish(self) -> RunRecord:
-        """Record how the run ended; no staging folder of it is left, and of those before it only what is told."""
+    def close(self) -> RunState:
+        """All its steps have ended: hand over what is left to do, and say how it ended. `closed` follows when that is on record.
+
+        No staging folder of it is left, and of those before it only what is told.
+        """
         kept = self.adoptable.leave(self.record, self.ports.observer.note)
-        folders = sorted(self._stage_folders - kept)
-        for parent in folders:
-            self._discard(parent)
-        self.context.files.flush_folders(folders)
         steps = tuple(self.record.steps.values())
         end = end_of(steps, self.context.graph.needs, self.stopped, self.signal, skip_busy=self.skip_busy)
-        self.recorder.append(ev.RunEnded(self.run_id, self.recorder.now(), end.state.value, end.exit_code, end.reason))
-        self.journal.flush()
+        event = ev.RunEnded(self.run_id, self.recorder.now(), end.state.value, end.exit_code, end.reason)
+        folders = tuple(sorted(self._stage_folders - kept))
+        self.ports.committer.end(Closing(self, self.journal, folders, event))
+        return end.state
+
+    def closed(self, end: ev.RunEnded, problems: Iterable[str]) -> RunRecord:
+        """Its end is durable."""
+        for problem in problems:
+            self._not_removed(problem)
+        self.recorder.apply(end)
         self.ports.observer.run_ended(self.record)
         return self.record
 

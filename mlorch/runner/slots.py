@@ -53,6 +53,10 @@ class SlotQueue:
         self._seen = -1
         self._again = 0.0
 
+    def __bool__(self) -> bool:
+        """Whether a step waits."""
+        return bool(self._lines)
+
     def admit(self, run: RunRecord, step: Step) -> bool:
         """Whether the step has its slots and may start; else it waits, and comes back by `pop`."""
         if step.id in self._held:

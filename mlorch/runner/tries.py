@@ -29,6 +29,10 @@ class Tries:
     _waiting: list[tuple[float, str]] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random)
 
+    def __bool__(self) -> bool:
+        """Whether a step waits for its next attempt."""
+        return bool(self._waiting)
+
     def next_number(self, step_id: str) -> int:
         """The number of the attempt that comes next, from 1."""
         number = self._attempts[step_id] = self._attempts.get(step_id, 0) + 1

@@ -7,17 +7,18 @@ import signal
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from mlorch.model.errors import StateError
 from mlorch.session import large
+from mlorch.world.journal import flush_journals
 from mlorch.world.observed import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-    from mlorch.model.ports import Observer
+    from mlorch.model.ports import Journal, Observer
     from mlorch.runner.loop import Job, Outcome
     from mlorch.session.jobs import Jobs
     from mlorch.session.standing import Standings
@@ -90,7 +91,8 @@ def drive(
 
     hidden = jobs.hidden(workspace.loaded())
     executor = LateExecutor({name: value for name, value in os.environ.items() if name not in hidden})
-    committer = Committer(workspace.files, executor.wake)
+    # All journals of this command are files.
+    committer = Committer(workspace.files, executor.wake, cast("Callable[[Sequence[Journal]], None]", flush_journals))
     folders = Folders(workspace)
     aftermath = Aftermath(workspace, standings)
     ports = Ports(

@@ -318,9 +318,8 @@ class _LazyLock:
     def acquire(self, *, wait: float | None, note: str) -> bool:
         """As `Lock.acquire`. Raises `StateError` also for a state folder that may not be used."""
         if not self._made:
-            layout = self._workspace.layout
-            layout.create(allow_network=self._workspace.project.allow_network_state)
-            layout.create_partition(self._pipeline, self._partition)
+            self._workspace.make_state()
+            self._workspace.layout.create_partition(self._pipeline, self._partition)
             self._made = True
         return self._lock.acquire(wait=wait, note=note)
 

@@ -23,6 +23,7 @@ class LateExecutor:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._made: LocalExecutor | None = None
+        self._woken = False
 
     def _executor(self) -> LocalExecutor:
         if self._made is None:
@@ -37,15 +38,20 @@ class LateExecutor:
 
     def poll(self, timeout: float | None) -> Sequence[ExecutorEvent]:
         """As `Executor.poll`."""
-        return self._executor().poll(timeout)
+        executor = self._executor()
+        if self._woken:
+            self._woken, timeout = False, 0.0
+        return executor.poll(timeout)
 
     def cancel(self, token: str, *, hurry: bool = False) -> None:
         """As `Executor.cancel`."""
         self._executor().cancel(token, hurry=hurry)
 
     def wake(self) -> None:
-        """As `Executor.wake`; before there is an executor nobody sleeps in it."""
-        if self._made is not None:
+        """As `Executor.wake`; before there is an executor nobody sleeps in it, and the next `poll` does not either."""
+        if self._made is None:
+            self._woken = True
+        if self._made is not None:  # also if it was made just now
             self._made.wake()
 
     def close(self) -> None:

@@ -64,6 +64,7 @@ class Workspace:
         self._pinned: dict[str, str] = {}
         self._states: dict[tuple[str, str], PartitionState] = {}
         self._stamps: dict[tuple[str, str], str] = {}
+        self._state_made = False
         self._labels: Labels | None = None
         self._scheduled: dict[str, bool] = {}
         self.passed_over: tuple[Diagnostic, ...] = ()
@@ -226,6 +227,12 @@ class Workspace:
             self._states[key] = found
             self._stamps[key] = before if stamp(path) == before else ""
         return found
+
+    def make_state(self) -> None:
+        """Make the state folder if need be, and see, once a command, that it may be used. Raises `StateError`."""
+        if not self._state_made:
+            self.layout.create(allow_network=self.project.allow_network_state)
+            self._state_made = True
 
     def has_state(self, pipeline: str, partition: str) -> bool:
         """Whether the state of a partition was asked for before, and not forgotten."""

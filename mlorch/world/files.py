@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from mlorch.model.ports import Clock
 
+_BLOCK = 1 << 16
+
 
 class ProjectFiles:
     """Files of the project at `root` (absolute). `roots` are (name, absolute folder) where paths may lead besides.
@@ -168,13 +170,14 @@ class ProjectFiles:
         """Bytes of a file, or of all files of a folder; None if missing."""
         full = self.absolute(path)
         try:
-            if os.path.isdir(full):
-                return sum(
-                    entry.stat(follow_symlinks=False).st_size
-                    for _, entry in walk(full)
-                    if not entry.is_dir(follow_symlinks=False)
-                )
-            return os.stat(full).st_size
+            status = os.stat(full)
+            if not stat.S_ISDIR(status.st_mode):
+                return status.st_size
+            return sum(
+                entry.stat(follow_symlinks=False).st_size
+                for _, entry in walk(full)
+                if not entry.is_dir(follow_symlinks=False)
+            )
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -183,12 +186,15 @@ class ProjectFiles:
     def read_text(self, path: str, limit: int) -> str | None:
         """Up to `limit` bytes as UTF-8 (damage replaced); None if missing. `limit` + 1 bytes or more raise `ValueError`."""
         try:
-            with open(self.absolute(path), "rb", buffering=0) as file:
+            fd = os.open(self.absolute(path), os.O_RDONLY | os.O_CLOEXEC)
+            try:
                 parts = []
                 left = limit + 1
-                while left and (block := file.read(left)):
+                while left and (block := os.read(fd, min(left, _BLOCK))):
                     parts.append(block)
                     left -= len(block)
+            finally:
+                os.close(fd)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

@@ -17,11 +17,12 @@ from zlib import crc32
 
 from mlorch.model.errors import StateError
 from mlorch.model.events import event, record
+from mlorch.world.flushing import MANY, flush_paths
 from mlorch.world.layout import RESERVE_BYTES
 from mlorch.world.trouble import state_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mlorch.model.events import Event
 
@@ -119,7 +120,7 @@ class FileJournal:
 
     def append(self, events: Iterable[Event]) -> None:
         """Hand the events to the system in one write: all of them, or none and a `StateError`."""
-        self._check_usable()
+        self.check_usable()
         seq = self._seq
         lines = []
         for item in events:
@@ -145,7 +146,7 @@ class FileJournal:
 
     def flush(self) -> None:
         """Make what was appended durable. A flush that failed is final: a second one might lie. Raises `StateError`."""
-        self._check_usable()
+        self.check_usable()
         if self._fd < 0:
             return
         try:
@@ -157,6 +158,13 @@ class FileJournal:
             self._broken = f"an earlier flush of {self.path} failed ({error.strerror})"
             raise state_error(error, self.path, "flush") from error
 
+    def names(self) -> list[str]:
+        """What is to be flushed with it: the file, and while its name is new the folders up to the state folder (three levels)."""
+        above = [self.path]
+        for _ in range(4 if self._new_names else 0):
+            above.append(os.path.dirname(above[-1]))
+        return above
+
     def close(self) -> None:
         """Close the file; may be called twice."""
         if self._fd >= 0:
@@ -167,7 +175,8 @@ class FileJournal:
         """One call of the system; a place of its own so that a test can play a full disk."""
         return os.write(self._fd, data)
 
-    def _check_usable(self) -> None:
+    def check_usable(self) -> None:
+        """Raises `StateError` after a failure that leaves open what the disk holds."""
         if self._broken:
             raise StateError(
                 self._broken,
@@ -269,16 +278,20 @@ class FileJournal:
             raise state_error(error, self.path, "open") from error
         self._keep_reserve()
 
+    def flushed(self, error: StateError | None) -> None:
+        """Somebody else flushed `names`, or could not."""
+        if error is None:
+            self._new_names = False
+        else:
+            self._broken = f"an earlier flush of {self.path} failed ({error.message})"
+
     def _flush_names(self) -> None:
-        """Make the file's name durable, and those of its folders up to the state folder (three levels)."""
-        folder = os.path.dirname(self.path)
-        for _ in range(4):
+        for folder in self.names()[1:]:
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            folder = os.path.dirname(folder)
 
     def _take_back(self, error: BaseException) -> None:
         """After a write that failed: leave no half line behind, and give the reserve to the records that follow."""
@@ -297,6 +310,25 @@ class FileJournal:
         with contextlib.suppress(OSError):
             if not os.path.exists(self._reserve):
                 make_reserve(self._reserve)
+
+
+def flush_journals(journals: Sequence[FileJournal]) -> None:
+    """As `flush` of each; many are flushed together, with their names. Raises `StateError`: none of them is to be used again."""
+    if len(journals) < MANY:
+        for journal in journals:
+            journal.flush()
+        return
+    for journal in journals:
+        journal.check_usable()
+    error = None
+    try:
+        flush_paths(list(dict.fromkeys(name for journal in journals for name in journal.names())), below=False)
+    except StateError as failed:
+        error = failed
+        raise
+    finally:
+        for journal in journals:
+            journal.flushed(error)
 
 
 def make_reserve(path: str) -> bool:

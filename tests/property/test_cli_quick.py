@@ -98,7 +98,8 @@ def test_quick_reads_as_the_parser_does(argv: list[str]) -> None:
     "line",
     [
         "flights_features",
-        "flights_features -p 2013-01-31 -p 2013-02-01 --param n=3 -j 2 -q",
+        "flights_features -p 2013-01-31 -p2013-02-01 --param n=3 -j 2 -q",
+        "flights_features -j2 -oplain",
         "a b --output json --project=x --if-busy skip --force --with-upstream --only s --from t --until u --force-step v",
     ],
 )

@@ -14,7 +14,7 @@ from mlorch.engine.graph import graph_of, select
 from mlorch.engine.plan import consider_all
 from mlorch.model.attempt import AttemptDone, AttemptRequest
 from mlorch.model.states import StepState
-from mlorch.runner.commit import Committer, Publication
+from mlorch.runner.commit import Closing, Committer, Publication, Taken
 from mlorch.runner.loop import Job, Options, Runner
 from mlorch.runner.ports import Ports
 from mlorch.runner.recorder import RunFacts
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mlorch.engine.consider import Considered
-    from mlorch.model.errors import FileError
-    from mlorch.model.events import Event, StepSucceeded
+    from mlorch.model.events import Event
     from mlorch.model.history import PartitionState, RunRecord, StepRecord
     from mlorch.model.manifest import Artifact
     from mlorch.model.pools import Holder
@@ -72,13 +71,17 @@ class InlineCommitter(Committer):
     def submit(self, publication: Publication) -> None:
         self._queue.append(publication)
 
+    def end(self, closing: Closing) -> None:
+        self._ends.append(closing)
+
     def hurry(self) -> None:
         return
 
-    def take(self) -> list[tuple[Publication, StepSucceeded | FileError]]:
-        batch = list(self._queue)
+    def take(self) -> Taken:
+        batch, ends = list(self._queue), list(self._ends)
         self._queue.clear()
-        return self._publish_each(batch) if batch else []
+        self._ends.clear()
+        return self._bring_about(batch, ends)
 
     def close(self) -> None:
         return

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlorch.model.errors import FileError, StateError
-from mlorch.model.events import PublishIntended, StepSucceeded
-from mlorch.runner.commit import Committer, Publication, SharedJournal
+from mlorch.model.events import PublishIntended, RunEnded, StepSucceeded
+from mlorch.runner.commit import Closing, Committer, Publication, SharedJournal, Taken
 from mlorch.testing.clock import HandClock
 from mlorch.testing.journal import MemoryJournal
 from tests.support.world import FaultyFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlorch.model.events import Event
 
 TIMEOUT = 10.0
 
@@ -39,7 +45,7 @@ class Bench:
         while len(found) < count:
             self.committer.hurry()
             assert self.woken.acquire(timeout=TIMEOUT), "the committer said nothing"
-            found.extend(self.committer.take())
+            found.extend(self.committer.take().published)
         self.committer.close()
         return found
 
@@ -216,5 +222,78 @@ def test_closing_leaves_what_is_queued_for_recovery() -> None:
     bench.committer.close()
     bench.committer.submit(bench.publication("a", "x"))
     bench.committer.close()
-    assert bench.committer.take() == []
+    assert bench.committer.take() == Taken([], [])
     assert bench.journal.events == ()
+
+
+def ending(bench: Bench, *folders: str) -> Closing:
+    for folder in folders:
+        bench.files.put(f"{folder}/left", "left")
+    return Closing(bench, bench.shared, folders, RunEnded("r1", "2026-01-05T12:00:01.000Z", "succeeded", 0))
+
+
+def ends(bench: Bench, count: int) -> list[tuple[Closing, tuple[str, ...]]]:
+    found: list[tuple[Closing, tuple[str, ...]]] = []
+    while len(found) < count:
+        bench.committer.hurry()
+        assert bench.woken.acquire(timeout=TIMEOUT), "the committer said nothing"
+        found.extend(bench.committer.take().ended)
+    bench.committer.close()
+    return found
+
+
+def test_a_run_ends_on_record_when_its_staging_folders_are_durably_gone() -> None:
+    bench = Bench()
+    closing = ending(bench, "out/.mlorch-r1")
+    flushed: list[tuple[str, ...]] = []
+    append = bench.shared.append
+
+    def appending(events: Iterable[Event]) -> None:
+        flushed.append(tuple(bench.files.flushed_folders))
+        append(events)
+
+    bench.shared.append = appending  # type: ignore[method-assign] # to see what was durable before
+    bench.committer.end(closing)
+    assert ends(bench, 1) == [(closing, ())]
+    assert flushed == [("/project/out/.mlorch-r1",)]
+    assert not bench.files.exists("out/.mlorch-r1")
+    assert bench.journal.events == (closing.end,)
+    assert bench.journal.durable == 1
+
+
+def test_a_folder_that_cannot_be_removed_is_told_and_ends_the_run_all_the_same() -> None:
+    bench = Bench()
+    closing = ending(bench, "a/.mlorch-r1", "b/.mlorch-r1")
+    refusal = FileError("a/.mlorch-r1 cannot be removed")
+    bench.files.refuse = lambda what: refusal if what[0] == "remove" and "a/.mlorch-r1" in what[1] else None
+    bench.committer.end(closing)
+    assert ends(bench, 1) == [(closing, ("a/.mlorch-r1 cannot be removed",))]
+    assert not bench.files.exists("b/.mlorch-r1")
+    assert bench.journal.events == (closing.end,)
+
+
+def test_runs_end_though_a_step_of_another_is_refused_its_place() -> None:
+    bench = Bench()
+    other = MemoryJournal()
+    other.open()
+    closing = ending(bench, "out/.mlorch-r2")._replace(journal=SharedJournal(other))
+    bench.files.make_folder("out/bad")
+    bench.committer.submit(bench.publication("a", "x"))
+    bench.committer.submit(bench.publication("b", "bad"))
+    bench.committer.end(closing)
+    assert ends(bench, 1) == [(closing, ())]
+    assert other.events == (closing.end,)
+    assert [event.step for event in bench.journal.events if isinstance(event, StepSucceeded)] == ["a"]
+
+
+def test_steps_and_runs_that_end_together_share_their_flushes() -> None:
+    bench = Bench()
+    journals = [MemoryJournal() for _ in range(8)]
+    flushed: list[int] = []
+    bench.committer = Committer(bench.files, bench.woken.release, lambda given: flushed.append(len(given)))
+    with bench.committer._condition:  # what is handed over meanwhile is one batch
+        for journal in journals:
+            journal.open()
+            bench.committer.end(ending(bench)._replace(journal=SharedJournal(journal)))
+    assert len(ends(bench, 8)) == 8
+    assert flushed == [8]

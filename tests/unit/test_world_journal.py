@@ -11,11 +11,13 @@ import pytest
 
 from mlorch.model.errors import ExitCode, StateError
 from mlorch.model.events import RunLost
-from mlorch.world.journal import FileJournal, Scan, encode_line
+from mlorch.world import journal as journal_module
+from mlorch.world.flushing import MANY
+from mlorch.world.journal import FileJournal, Scan, encode_line, flush_journals
 from mlorch.world.layout import RESERVE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 AT = "2026-01-05T12:00:00.000Z"
@@ -286,3 +288,58 @@ def test_what_is_not_json_is_refused_before_it_is_written(tmp_path: Path) -> Non
         journal.append([RunLost("r", float("nan"))])  # type: ignore[arg-type]
     journal.append(events(1, first=1))
     assert journal.read() == tuple(events(2))
+
+
+def test_many_journals_are_flushed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journals = [FileJournal(str(tmp_path / "state" / "p" / f"k{n}" / "journal.jsonl")) for n in range(MANY)]
+    flushed: list[list[str]] = []
+
+    def flush(paths: Sequence[str], *, below: bool) -> None:
+        assert not below
+        flushed.append(list(paths))
+
+    monkeypatch.setattr(journal_module, "flush_paths", flush)
+    for journal in journals:
+        journal.open()
+        journal.append(events(1))
+    flush_journals(journals)
+    for journal in journals:
+        journal.append(events(1))
+    flush_journals(journals)
+    first, second = flushed
+    # The names of new ones, too, each folder once.
+    above = [str(tmp_path / "state" / "p"), str(tmp_path / "state"), str(tmp_path)]
+    assert first.count(above[0]) == first.count(above[1]) == first.count(above[2]) == 1
+    assert {os.path.dirname(journal.path) for journal in journals} <= set(first)
+    assert second == [journal.path for journal in journals]
+
+
+def test_few_journals_are_flushed_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", flushed.append)
+    journals = [FileJournal(str(tmp_path / f"k{n}" / "journal.jsonl")) for n in range(MANY - 1)]
+    for journal in journals:
+        journal.open()
+        journal.append(events(1))
+    flush_journals(journals)
+    assert len(flushed) == MANY - 1
+
+
+def test_a_common_flush_that_failed_is_final_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journals = [FileJournal(str(tmp_path / f"k{n}" / "journal.jsonl")) for n in range(MANY)]
+    for journal in journals:
+        journal.open()
+        journal.append(events(1))
+
+    def fail(_paths: Sequence[str], *, below: bool) -> None:
+        assert not below
+        raise StateError("the disk is gone")
+
+    monkeypatch.setattr(journal_module, "flush_paths", fail)
+    with pytest.raises(StateError, match="the disk is gone"):
+        flush_journals(journals)
+    for journal in journals:
+        with pytest.raises(StateError, match="earlier flush"):
+            journal.append(events(1))
+    with pytest.raises(StateError, match="earlier flush"):
+        flush_journals(journals)
