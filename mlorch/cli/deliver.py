@@ -60,6 +60,10 @@ class LateLive:
         """Pass it on."""
         self._ready.step_changed(run, step)
 
+    def step_runs(self, run: RunRecord, step: str, *, runs: bool) -> None:
+        """Pass it on."""
+        self._ready.step_runs(run, step, runs=runs)
+
     def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
         """Pass it on."""
         self._ready.step_waits(run, step, pool, holders)

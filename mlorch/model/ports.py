@@ -233,6 +233,10 @@ class Observer(Protocol):
         """A step started, ended, or waits for another attempt."""
         ...
 
+    def step_runs(self, run: RunRecord, step: str, *, runs: bool) -> None:
+        """A process of a step that was started begins, or is over: before, it waits its turn; afterwards, its results are looked at."""
+        ...
+
     def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
         """A step that is ready waits for slots of a pool. `holders`: who has them, "" when it is steps of this command."""
         ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from mlorch.engine.fold import counted, fold
 from mlorch.engine.plan import consider_all, nothing_to_do
-from mlorch.model.attempt import AttemptDone
+from mlorch.model.attempt import AttemptDone, AttemptRunning
 from mlorch.model.errors import ExitCode, FileError
 from mlorch.model.history import RunRecord, StepRecord
 from mlorch.model.pools import Shortage
@@ -438,13 +438,14 @@ class Runner:
         ready = self._free() > 0 and any(run.queue for run, _ in self._active)
         timeout = 0.0 if ready else max(0.0, min(times) - now)
         by_token = {token: run for run, _ in self._active for token in run.running}
-        ends = [event for event in ports.executor.poll(timeout) if isinstance(event, AttemptDone)]
-        for event in ends:
-            pace = event.duration_s if self._pace is None else self._pace
-            self._pace = pace + (event.duration_s - pace) * SMOOTHING
-            owner = by_token.get(event.token.removesuffix("/check"))
+        for event in ports.executor.poll(timeout):
+            token = event.token.removesuffix("/check")
+            owner = by_token.get(token)
             if owner is not None:
-                owner.ended(event)
+                runs = isinstance(event, AttemptRunning)
+                ports.observer.step_runs(owner.record, owner.running[token].step.id, runs=runs)
+            if isinstance(event, AttemptDone):
+                self._end_of(event, owner)
         taken = ports.committer.take()
         for publication, result in taken.published:
             run = cast("Run", publication.owner)  # runs are the only owners
@@ -458,6 +459,12 @@ class Runner:
         for run, _ in self._active:
             run.timers(now)
         ports.observer.tick()
+
+    def _end_of(self, done: AttemptDone, run: Run | None) -> None:
+        pace = done.duration_s if self._pace is None else self._pace
+        self._pace = pace + (done.duration_s - pace) * SMOOTHING
+        if run is not None:
+            run.ended(done)
 
     def _abandon(self) -> None:
         """Something stops mlorch itself: end what runs; the journal says what was begun, and the next call recovers it."""

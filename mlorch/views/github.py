@@ -144,6 +144,9 @@ class GithubObserver(QuietObserver):
                 annotation("error", f"{found.title}: {found.what}", self._place(run.pipeline, step.id), found.title)
             )
 
+    def step_runs(self, run: RunRecord, step: str, *, runs: bool) -> None:
+        """Nothing to say."""
+
     def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
         """A notice, if it is not only steps of this command that it waits for."""
         if holders and (run.run_id, step) not in self._told:

@@ -37,6 +37,9 @@ class QuietObserver:
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         """Nothing to say."""
 
+    def step_runs(self, run: RunRecord, step: str, *, runs: bool) -> None:
+        """Nothing to say."""
+
     def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
         """Nothing to say."""
 
@@ -103,6 +106,9 @@ class LineObserver(QuietObserver):
         self._say(
             f"{prefix}{step.id}  attempt {last.number} failed  {one_line(last.detail)}  tried again at {last.retry_at}"
         )
+
+    def step_runs(self, run: RunRecord, step: str, *, runs: bool) -> None:
+        """Nothing to say."""
 
     def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
         """Once a step, if it is not only steps of this command that it waits for."""

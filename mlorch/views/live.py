@@ -33,6 +33,9 @@ _PROGRESS = re.compile(
 _FRAME_LINES = 5
 _LEAST_ROWS = 3
 _BAR = 24
+_LONG_S = 1.0
+_PLACING = "its results are being put in place"
+"""What is said of a step whose process ended so many seconds ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,10 @@ def progress_in(tail: bytes) -> Progress | None:
 
 @dataclass(slots=True)
 class _Watched:
-    """One run that goes on. `states` of the steps heard of, `since` when each running one started (monotonic seconds).
+    """One run that goes on. `states` of the steps heard of, `since` when each one that runs began (monotonic seconds).
 
-    `expected` are the seconds that steps take, as far as history knows.
+    `over` are those whose process has ended and whose results are being looked at: when it began, and when it ended. One that was started and is in
+    neither waits its turn. `expected` are the seconds that steps take, as far as history knows.
     """
 
     run: RunRecord
@@ -71,10 +75,11 @@ class _Watched:
     states: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     since: dict[str, float] = field(default_factory=dict)
+    over: dict[str, tuple[float, float]] = field(default_factory=dict)
     bad: list[str] = field(default_factory=list)
     waits: dict[str, str] = field(default_factory=dict)
 
-    def change(self, step: StepRecord, now: float) -> None:
+    def change(self, step: StepRecord) -> None:
         """Take in the new state of a step, at a cost that does not depend on the number of steps."""
         state = step.state.value
         before = self.states.get(step.id)
@@ -83,12 +88,30 @@ class _Watched:
             self.counts[before] -= 1
         self.states[step.id] = state
         self.counts[state] += 1
-        if state != "running":
-            self.since.pop(step.id, None)
-        elif before != "running":
-            self.since[step.id] = now
+        self.since.pop(step.id, None)
+        self.over.pop(step.id, None)
         if step.state.bad and before != state:
             self.bad.append(step.id)
+
+    def turn(self, step: str, now: float, *, runs: bool) -> None:
+        """A process of a step begins, or is over. What its checks take is part of its time."""
+        if runs:
+            self.since[step] = self.over.pop(step, (now, now))[0]
+        elif step in self.since:
+            self.over[step] = (self.since.pop(step), now)
+
+    def busy(self, now: float) -> dict[str, float]:
+        """The steps that run, or whose results take long to look at; each with when it began."""
+        late = {step: began for step, (began, ended) in self.over.items() if now - ended >= _LONG_S}
+        return {**self.since, **late}
+
+    def tally(self, now: float) -> Counter[str]:
+        """How many steps are in each state. One that was started and waits its turn is pending: nothing of it runs."""
+        counts = self.counts.copy()
+        waiting = counts["running"] - len(self.busy(now))
+        counts["running"] -= waiting
+        counts["pending"] += len(self.order) - len(self.states) + waiting
+        return counts
 
 
 class LiveObserver:
@@ -139,8 +162,14 @@ class LiveObserver:
         """Take in a change; it is drawn with the next refresh."""
         watched = self._watched.get(run.run_id)
         if watched is not None:
-            watched.change(step, self._monotonic())
+            watched.change(step)
         self._draw()
+
+    def step_runs(self, run: RunRecord, step: str, *, runs: bool) -> None:
+        """Take in a beginning or an end; it is drawn with the next refresh."""
+        watched = self._watched.get(run.run_id)
+        if watched is not None:
+            watched.turn(step, self._monotonic(), runs=runs)
 
     def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
         """Show what a step waits for, and who has it."""
@@ -216,16 +245,14 @@ class LiveObserver:
         one = watched[0]
         title = Text.assemble((name_of(one.run.pipeline, one.run.partition), "bold"), f"  {duration(now - one.began)}")
         title.append(f"  {one.run.run_id}", DIM)
-        counts = one.counts.copy()
-        counts["pending"] += len(one.order) - len(one.states)
-        return Group(title, self._rows(one, now, room), self._foot(counts, len(one.order)))
+        return Group(title, self._rows(one, now, room), self._foot(one.tally(now), len(one.order)))
 
     def _rows(self, one: _Watched, now: float, room: int) -> RenderableType:
         if len(one.order) <= room:
             shown = list(one.order)
         else:
             bad = one.bad[-(room // 3) :] if one.bad else []
-            shown = [*bad, *[*one.since, *one.waits][: room - len(bad)]]
+            shown = [*bad, *[*one.busy(now), *one.waits][: room - len(bad)]]
         grid = self._grid()
         for step in shown:
             grid.add_row(*self._cells(one, step, now, visible(step)))
@@ -235,7 +262,7 @@ class LiveObserver:
         grid = self._grid()
         left = room
         for one in watched:
-            for step in [*one.since, *one.waits][: max(left, 0)]:
+            for step in [*one.busy(now), *one.waits][: max(left, 0)]:
                 grid.add_row(
                     *self._cells(one, step, now, f"{name_of(one.run.pipeline, one.run.partition)}  {visible(step)}")
                 )
@@ -285,11 +312,14 @@ class LiveObserver:
         state = one.states.get(step, "pending")
         record = one.run.steps.get(step)
         last = record.last if record is not None else None
-        if state == "running":
-            took = duration(now - one.since.get(step, now))
+        began = one.busy(now).get(step)
+        if state == "running" and began is not None:
+            took = duration(now - began)
             if step in one.expected:
                 took += f" of ~{duration(one.expected[step])}"
-            return [Text(f"  {label}"), state_text(state), Text(took), self._saying(last.log if last else "")]
+            saying = self._saying(last.log if last else "") if step in one.since else Text(_PLACING, DIM)
+            return [Text(f"  {label}"), state_text(state), Text(took), saying]
+        state = "pending" if state == "running" else state
         took = duration(last.duration_s) if last is not None and last.duration_s else ""
         style = DIM if state in ("pending", "cached", "skipped") else ""
         told = ""

@@ -94,6 +94,7 @@ class Watcher:
         self.notes: list[str] = []
         self.waits: list[tuple[str, str, str]] = []
         self.changes: list[tuple[str, StepState]] = []
+        self.turns: list[tuple[str, bool]] = []
         self.ticks: Callable[[], None] = lambda: None
 
     def run_started(self, run: RunRecord, order: Sequence[str]) -> None:
@@ -103,6 +104,10 @@ class Watcher:
     def step_changed(self, run: RunRecord, step: StepRecord) -> None:
         assert run.steps[step.id] is step
         self.changes.append((step.id, step.state))
+
+    def step_runs(self, run: RunRecord, step: str, *, runs: bool) -> None:
+        assert run.steps[step].state is StepState.RUNNING
+        self.turns.append((step, runs))
 
     def step_waits(self, run: RunRecord, step: str, pool: str, holders: str) -> None:
         assert run.run_id

@@ -69,6 +69,8 @@ def turn(screen: Screen, run: RunRecord, step: str, state: StepState, **more: ob
     for name, value in more.items():
         setattr(record, name, value)
     screen.view.step_changed(run, record)
+    if state is StepState.RUNNING:
+        screen.view.step_runs(run, step, runs=True)
 
 
 def test_what_runs_shows_how_long_it_may_take() -> None:
@@ -215,3 +217,35 @@ def test_a_step_that_waits_for_a_pool_says_who_has_it() -> None:
     turn(screen, run, "s30", StepState.RUNNING)
     turn(screen, run, "s31", StepState.NOT_READY)
     assert "waits for" not in screen.text()
+
+
+def test_what_waits_its_turn_in_the_executor_does_not_run() -> None:
+    screen = Screen(height=12)
+    run = begin(screen, 100)
+    turn(screen, run, "s0", StepState.RUNNING)
+    record = run.steps["s1"] = StepRecord("s1", StepState.RUNNING)
+    screen.view.step_changed(run, record)
+    text = screen.text()
+    assert "s0  ▸ running" in text
+    assert "s1" not in text
+    assert "0/100 · 1 running · 99 pending" in text
+    screen.time = 3.0
+    screen.view.step_runs(run, "s1", runs=True)
+    screen.time = 5.0
+    assert "s1  ▸ running    2.0s" in screen.text()
+
+
+def test_results_that_take_long_to_put_in_place_are_told() -> None:
+    screen = Screen(logs={"s0.log": b"done\n"})
+    run = begin(screen, 2, partition="2013-01-01")
+    other = begin(screen, 2, "r2", partition="2013-01-02")
+    turn(screen, run, "s0", StepState.RUNNING)
+    turn(screen, other, "s0", StepState.RUNNING)
+    screen.time = 10.0
+    screen.view.step_runs(run, "s0", runs=False)
+    assert "2013-01-01" not in screen.text()
+    screen.time = 11.5
+    assert "demo 2013-01-01  s0  ▸ running     12s  its results are being put in place" in screen.text()
+    screen.view.step_runs(run, "s0", runs=True)  # a check that is a command
+    screen.time = 12.0
+    assert "demo 2013-01-01  s0  ▸ running     12s  done" in screen.text()
