@@ -69,6 +69,8 @@ def say_error(terminal: Terminal, message: str, hint: str = "") -> None:
 
 
 def _wrong_spec(terminal: Terminal, error: SpecError) -> int:
+    if any(problem.keys for problem in error.diagnostics):
+        error = SpecError(tuple(_pinpointed(terminal, problem) for problem in error.diagnostics))
     if terminal.json:
         from mlorch.views.json_ import error_problems, nothing
 
@@ -99,6 +101,19 @@ def say_problems(terminal: Terminal, problems: Sequence[Diagnostic], *, error: b
         for line in problem_lines(problem, colour=colour):
             tell(line)
     tell(totals(ordered))
+
+
+def _pinpointed(terminal: Terminal, problem: Diagnostic) -> Diagnostic:
+    """The problem with the place that its keys lead to; as it is if the file cannot be read any more."""
+    from mlorch.spec.pinpoint import pinpoint
+
+    if problem.place is None or not problem.keys:
+        return problem
+    try:
+        with open(os.path.join(terminal.project, problem.place.file), "rb") as file:
+            return pinpoint(problem, file.read())
+    except OSError:
+        return problem
 
 
 def _with_source(terminal: Terminal, problem: Diagnostic) -> Diagnostic:

@@ -131,7 +131,8 @@ def _by_condition(context: Context, step: Step) -> Considered | None:
     except NotKnownYet as unknown:
         return Considered(Action.UNKNOWN, Reason.WAITING_UPSTREAM, f"its `when` waits for {unknown.args[0]}")
     except ExpressionError as error:
-        raise context.wrong(step, "E404", f"step {step.id}, when: {error.message}", error.hint) from error
+        message = f"step {step.id}, when: {error.message}"
+        raise context.wrong(step, "E404", message, error.hint, ("when",)) from error
     if value:
         return None
     return Considered(Action.SKIP, Reason.CONDITION_FALSE, f"when: {step.when.strip()} is false", StepState.SKIPPED)

@@ -170,12 +170,14 @@ class Context:
             for output in planned:
                 writer = self._writers.setdefault(output.path, step.id)
                 if writer != step.id:
-                    raise self.wrong(step, "E401", f"the steps {writer} and {step.id} both write {output.path}")
+                    message = f"the steps {writer} and {step.id} both write {output.path}"
+                    raise self.wrong(step, "E401", message, where=_output_keys(output.name))
         return planned
 
     def _plan_outputs(self, step: Step) -> Iterator[PlannedOutput]:
         for output in step.outputs:
-            path, is_folder = self.path(step, output.path, self.path_scope()), output.path.endswith("/")
+            path = self.path(step, output.path, self.path_scope(), _output_keys(output.name))
+            is_folder = output.path.endswith("/")
             yield PlannedOutput(
                 output.name,
                 path,
@@ -185,7 +187,7 @@ class Context:
                 output.temp,
             )
         if step.metrics:
-            path = self.path(step, step.metrics, self.path_scope())
+            path = self.path(step, step.metrics, self.path_scope(), _output_keys(METRICS))
             yield PlannedOutput(METRICS, path, is_folder=False, write=self._write(step, METRICS, path, None))
 
     def _write(self, step: Step, name: str, path: str, said: Write | None) -> Write:
@@ -208,31 +210,31 @@ class Context:
             return ""
         return text.rstrip("/").removeprefix("./")
 
-    def path(self, step: Step, template: str, scope: Mapping[str, object]) -> str:
-        """A path of a step, evaluated and held to the project. Raises `SpecError`."""
-        path = self.text(step, template, scope).rstrip("/")
+    def path(self, step: Step, template: str, scope: Mapping[str, object], where: tuple[str, ...] = ()) -> str:
+        """A path of a step, evaluated and held to the project. Raises `SpecError`, as `wrong` makes it."""
+        path = self.text(step, template, scope, where).rstrip("/")
         while path.startswith("./"):
             path = path[2:]
         if not path:
-            raise self.wrong(step, "E402", f"the path `{template}` of step {step.id} is empty")
+            raise self.wrong(step, "E402", f"the path `{template}` of step {step.id} is empty", where=where)
         if outside := self.files.outside(path):
-            raise self.wrong(
-                step, "E403", f"step {step.id}: {outside}", "keep paths inside the project, or name a root for them"
-            )
+            hint = "keep paths inside the project, or name a root for them"
+            raise self.wrong(step, "E403", f"step {step.id}: {outside}", hint, where)
         return path
 
-    def text(self, step: Step, template: str, scope: Mapping[str, object]) -> str:
-        """`template` evaluated to text. Raises `SpecError` for what does not evaluate."""
+    def text(self, step: Step, template: str, scope: Mapping[str, object], where: tuple[str, ...] = ()) -> str:
+        """`template` evaluated to text. Raises `SpecError` for what does not evaluate, as `wrong` makes it."""
         if not has_expression(template):
             return template
         try:
             return render(template, scope)
         except ExpressionError as error:
-            raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint) from error
+            raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint, where) from error
 
-    def wrong(self, step: Step, code: str, message: str, hint: str = "") -> SpecError:
-        """A problem of the spec that shows only when its values are known."""
-        return SpecError((Diagnostic(code, message, step.place, hint),))
+    def wrong(self, step: Step, code: str, message: str, hint: str = "", where: tuple[str, ...] = ()) -> SpecError:
+        """A problem of the spec that shows only when its values are known. `where` are the keys below the step that lead to it."""
+        keys = ("steps", step.id, *where) if where else ()
+        return SpecError((Diagnostic(code, message, step.place, hint, keys=keys),))
 
     def writer(self, path: str) -> Step | None:
         """The step of this pipeline that writes `path` (or the folder output that holds it), if its outputs were planned."""
@@ -284,12 +286,12 @@ class Context:
         named: list[str] = []
         many = item.is_list
         for template in item.paths:
-            value = self._raw(step, template, scope)
+            value = self._raw(step, template, scope, ("inputs", item.name))
             if value is None:
                 continue
             many = many or isinstance(value, list)
             entries = value if isinstance(value, list) else (str(value),)
-            named.extend(self.path(step, str(entry), {}) for entry in entries)
+            named.extend(self.path(step, str(entry), {}, ("inputs", item.name)) for entry in entries)
         return named, many
 
     def expected_inputs(self, step: Step) -> dict[str, object]:
@@ -304,11 +306,11 @@ class Context:
                 expected[item.name] = named if many else named[0]
         return expected
 
-    def _raw(self, step: Step, template: str, scope: Mapping[str, object]) -> object:
+    def _raw(self, step: Step, template: str, scope: Mapping[str, object], where: tuple[str, ...]) -> object:
         try:
             return value_of(template, scope) if has_expression(template) else template
         except ExpressionError as error:
-            raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint) from error
+            raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint, where) from error
 
     def _digest(self, path: str, item: Input) -> str | None:
         """What stands for the input's content; "" if it is not tracked, None if it is missing."""
@@ -338,14 +340,17 @@ class Context:
         source = item.upstream
         assert source is not None  # noqa: S101 - the caller looked
         upstream = self.catalog.pipeline(source.pipeline)
+        where = ("inputs", item.name, "pipeline")
         if upstream is None:
-            raise self.wrong(step, "E405", f"step {step.id} reads the pipeline {source.pipeline}, which does not exist")
+            message = f"step {step.id} reads the pipeline {source.pipeline}, which does not exist"
+            raise self.wrong(step, "E405", message, where=where)
+        where = ("inputs", item.name, "partitions")
         try:
             keys = upstream_keys(source, upstream, self.reader(step), self.path_scope(), self.catalog)
         except ExpressionError as error:
-            raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint) from error
+            raise self.wrong(step, "E404", f"step {step.id}: {error.message}", error.hint, where) from error
         except ValueError as error:
-            raise self.wrong(step, "E406", f"step {step.id}, input {item.name}: {error}") from error
+            raise self.wrong(step, "E406", f"step {step.id}, input {item.name}: {error}", where=where) from error
         own = [dim.name for dim in self.pipeline.partitions]
         found = upstream_files(source, upstream, keys, self.catalog, self.files, self.pipeline.name, own)
         paths = [artifact.path for artifact in found.artifacts]
@@ -389,7 +394,7 @@ class Context:
             above = dict(out)
             for name, template in level:
                 seen = {**scope, "env": ChainMap(above, self.inherited_env)} if has_expression(template) else scope
-                out[name] = self.text(step, template, seen)
+                out[name] = self.text(step, template, seen, ("env", name) if level is step.env else ())
         return out
 
     def names(self, step: Step) -> Names:
@@ -398,6 +403,10 @@ class Context:
         if found is None:
             found = self._names[step.id] = step_names(step)
         return found
+
+
+def _output_keys(name: str) -> tuple[str, ...]:
+    return (METRICS,) if name == METRICS else ("outputs", name, "path")
 
 
 def state_word(state: StepState) -> str:

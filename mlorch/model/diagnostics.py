@@ -28,13 +28,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem. `code` is stable (`E…`/`W…`, explained by `mlorch explain CODE`); `source` is the line it is about."""
+    """One problem. `code` is stable (`E…`/`W…`, explained by `mlorch explain CODE`); `source` is the line it is about.
+
+    `keys` lead to it from the top of the file, where it showed only when the text was no longer at hand (`spec.pinpoint` finds the place).
+    """
 
     code: str
     message: str
     place: Place | None = None
     hint: str = ""
     source: str = ""
+    keys: tuple[str, ...] = ()
 
     @property
     def severity(self) -> Severity:

@@ -186,7 +186,7 @@ def request_of(
         variables["PATH"] = _absolute_path(files, variables["PATH"])
     if check is None:
         files.write_text(f"{own_files}context.json", _context_json(context, attempt, variables))
-    working_dir = context.text(step, step.working_dir, scope) if step.working_dir else ""
+    working_dir = context.text(step, step.working_dir, scope, ("working_dir",)) if step.working_dir else ""
     return AttemptRequest(
         attempt.token if check is None else f"{attempt.token}/check",
         rendered.argv,

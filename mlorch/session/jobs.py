@@ -288,7 +288,7 @@ class Jobs:
                     )
                 except (ExpressionError, ValueError) as error:
                     message = f"step {step.id}, input {item.name}: {error}"
-                    raise SpecError((Diagnostic("E406", message, step.place),)) from error
+                    raise context.wrong(step, "E406", message, where=("inputs", item.name, "partitions")) from error
                 dims = upstream.partitions
                 dimension = upstream.time_dimension
                 found.setdefault(upstream.name, {}).update(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_OPEN_AT_ONCE = 32
+_OPEN_AT_ONCE = 64
 
 
 class Records:
