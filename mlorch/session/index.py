@@ -90,8 +90,8 @@ class Index:
 
     def find(self, keys: Sequence[str]) -> Iterator[Standing | None]:
         """Where each partition stands; None where that cannot be said without a decision."""
-        journals = self._layout.journals(self._pipeline.name, keys)
-        for facts in self._file.believed(keys, journals, self._now, self._verifier, self._holds):
+        journal_of = self._layout.journals(self._pipeline.name)
+        for facts in self._file.believed(keys, journal_of, self._now, self._verifier, self._holds):
             yield _standing(*facts) if facts is not None else None
 
     def watch(self, context: Context) -> None:

@@ -46,25 +46,29 @@ class IndexFile:
     def believed(
         self,
         keys: Sequence[str],
-        journals: Sequence[str],
+        journal_of: Callable[[str], str],
         now: float,
         verifier: Verifier,
         holds: Callable[[Observation], bool],
     ) -> Iterator[list[str] | None]:
-        """For each key, whose journal is beside it, the facts that were kept; None where anything that they rest on has changed.
+        """For each key the facts that were kept; None where anything that they rest on has changed.
 
-        `now` is seconds since the epoch. `holds` says of an observation that partitions share whether it still does.
+        `journal_of` gives the file of a partition's journal. `now` is seconds since the epoch. `holds` says of an observation that partitions share whether it still does.
         """
         lines, files_at, lstat, unchanged = self._lines, self._files_at, os.lstat, verifier.unchanged
 
+        words: list[str] = []
+
         def same(number: int) -> bool:
-            line = lines.get(keys[number])
+            nonlocal words
+            key = keys[number]
+            line = lines.get(key)
             if line is None:
                 return False
             words = line.split("\t")
             try:
                 return (
-                    signature(lstat(journals[number])) == words[0]
+                    signature(lstat(journal_of(key))) == words[0]
                     and (words[1] == "" or float(words[1]) > now)
                     and (words[2] == "" or self._all_hold(words[2], holds))
                     and unchanged(words, files_at)
@@ -73,7 +77,9 @@ class IndexFile:
                 return False  # no journal, or a line that nobody wrote so
 
         for key, good in zip(keys, asked(same, len(keys)), strict=True):
-            yield lines[key].split("\t", files_at)[_FIXED:files_at] if good else None
+            # Unless a copy of this process was asked, its line was just taken apart.
+            yield (words or lines[key].split("\t", files_at))[_FIXED:files_at] if good else None
+            words = []
 
     def _all_hold(self, shared: str, holds: Callable[[Observation], bool]) -> bool:
         found = self._held.get(shared)

@@ -20,7 +20,7 @@ from mlorch.model.errors import StateError
 from mlorch.world.trouble import state_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from mlorch.model.ports import Clock
 
@@ -123,10 +123,10 @@ class StateLayout:
         """The journal's file."""
         return self.partition(pipeline, partition) + "/journal.jsonl"
 
-    def journals(self, pipeline: str, partitions: Sequence[str]) -> list[str]:
-        """The files of many journals."""
+    def journals(self, pipeline: str) -> Callable[[str], str]:
+        """What gives the files of many journals, by partition."""
         folder = f"{self.root}/state/{encode_name(pipeline)}"
-        return [f"{folder}/{encode_name(name)}/journal.jsonl" for name in partitions]
+        return lambda partition: f"{folder}/{encode_name(partition)}/journal.jsonl"
 
     def lock(self, pipeline: str, partition: str) -> str:
         """The lock's file."""
