@@ -92,7 +92,7 @@ class Index:
         """Where each partition stands; None where that cannot be said without a decision."""
         journal_of = self._layout.journals(self._pipeline.name)
         for facts in self._file.believed(keys, journal_of, self._now, self._verifier, self._holds):
-            yield _standing(*facts) if facts is not None else None
+            yield _standing(facts) if facts is not None else None
 
     def watch(self, context: Context) -> None:
         """From here on what is asked for a decision is noted."""
@@ -154,8 +154,9 @@ class Index:
 _HEALTH = {health.value: health for health in PartitionHealth}
 
 
-def _standing(health: str, reason: str, started_at: str, fresh_at: str, expected: str) -> Standing | None:
+def _standing(facts: Sequence[str]) -> Standing | None:
     try:
+        health, reason, started_at, fresh_at, expected = facts
         return Standing(_HEALTH[health], reason, started_at, fresh_at, float(expected) if expected else None)
     except (ValueError, KeyError):
         return None

@@ -23,7 +23,7 @@ def asked(question: Callable[[int], bool], count: int) -> Iterator[int]:
     A copy of this process asks the later ones at the same time, if there is a CPU for it; whatever goes wrong there is asked here.
     """
     # Whoever reads the answers does something with them, while the copy goes on asking.
-    middle = count * 9 // 20
+    middle = count * 12 // 25
     copy = _begin(question, middle, count) if count >= MANY and cpus() > 1 and _alone() else None
     if copy is None:
         yield from map(question, range(count))

@@ -46,7 +46,7 @@ def ask(there: str = "pass", before: str = "", cpus: int = 2, count: int = 100, 
 
 
 def test_the_later_ones_are_asked_by_a_copy() -> None:
-    assert ask() == "45 True\nnone left\n"
+    assert ask() == "48 True\nnone left\n"
 
 
 def test_what_a_copy_that_ends_early_did_not_say_is_asked_here() -> None:
