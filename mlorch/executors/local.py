@@ -61,6 +61,12 @@ class LocalExecutor:
 
     # What the port asks for.
 
+    def prepare(self) -> None:
+        """Start the supervisor, which takes some 20 ms; that it cannot be started is told by `submit`."""
+        if self._channel is None and not self._closed:
+            with contextlib.suppress(OSError):
+                self._channel = self._start_supervisor()
+
     def submit(self, request: AttemptRequest) -> None:
         """Hand over one attempt; its end comes from `poll`. Raises `ValueError` after `close`."""
         if self._closed:

@@ -149,6 +149,10 @@ class Files(Protocol):
 class Executor(Protocol):
     """Runs attempts. Nothing here waits but `poll`."""
 
+    def prepare(self) -> None:
+        """An attempt will probably follow: what takes a moment may begin now. Raises nothing."""
+        ...
+
     def submit(self, request: AttemptRequest) -> None:
         """Hand over one attempt; its end comes from `poll`, a failure to start included."""
         ...

@@ -219,6 +219,8 @@ class Runner:
 
     def _open_one(self, job: Job) -> None:
         context, forced = job.open()
+        if not context.state.runs:
+            self._ports.executor.prepare()  # what was never run has something to do, and that is seen soon
         found = self._considered(context, forced)
         if found is not None and not _cut_off(context) and nothing_to_do(found):
             self._nothing(job, context, found)
@@ -335,6 +337,7 @@ class Runner:
         from mlorch.runner.run import Run
 
         ports = self._ports
+        ports.executor.prepare()
         events = job.journal.open()
         changed = counted(events) != context.state.events
         if changed:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class LateExecutor:
-    """The local executor, made by the first `submit` or `poll`. `env` is what steps inherit."""
+    """The local executor, made when it is first needed. `env` is what steps inherit."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -31,6 +31,10 @@ class LateExecutor:
 
             self._made = LocalExecutor(self._env)
         return self._made
+
+    def prepare(self) -> None:
+        """As `Executor.prepare`."""
+        self._executor().prepare()
 
     def submit(self, request: AttemptRequest) -> None:
         """As `Executor.submit`."""

@@ -98,6 +98,9 @@ class ScriptedExecutor:
         self.requests: list[AttemptRequest] = []
         self.cancelled: list[str] = []
 
+    def prepare(self) -> None:
+        """Nothing takes a moment here."""
+
     def submit(self, request: AttemptRequest) -> None:
         """Hand over one attempt; its end comes from `poll`. Raises `ValueError` after `close`."""
         if self._closed:

@@ -91,14 +91,11 @@ def _find(word: str, search: str) -> str:
         raise SpawnError(errno.EINVAL, f"{word!r}: a NUL byte in the command")
     if "/" in word:
         return word
-    refused = ""
-    for folder in search.split(":"):
-        path = f"{folder or '.'}/{word}"
-        if os.access(path, os.X_OK):
-            if not os.path.isdir(path):
-                return path
-        elif not refused and os.path.isfile(path):
-            refused = path
+    paths = [f"{folder or '.'}/{word}" for folder in search.split(":")]
+    for path in paths:
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+    refused = next(filter(os.path.isfile, paths), "")
     if refused:
         raise SpawnError(
             errno.EACCES, f"{word}: found as {refused}, which may not be executed; try: chmod +x {refused}"
