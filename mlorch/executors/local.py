@@ -248,6 +248,8 @@ class LocalExecutor:
 
     def _told(self, data: dict[str, Any]) -> None:
         if data["type"] == "end":
+            if "pid" in data:  # it was over before its start was told
+                self._events.append(AttemptRunning(data["token"], data["pid"], data["start_ticks"], data["started_at"]))
             self._ended(done_of(data))
         elif data["type"] == "start":
             self._pids[data["token"]] = data["pid"]

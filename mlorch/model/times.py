@@ -13,7 +13,9 @@ def iso_utc(moment: datetime) -> str:
     if moment.tzinfo is None:
         message = "a time without a zone"
         raise ValueError(message)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_iso(text: str) -> datetime:

@@ -151,11 +151,12 @@ class Attempt:
             f'{{"type":"end","token":{self.quoted_token},"cause":"cancelled","signal":"SIGTERM","started_at":"{at}","ended_at":"{at}"}}\n'
         ).encode("ascii")
 
-    def told(self) -> bytes:
-        """What is told of its end: the line of its record, and what went wrong in writing that."""
-        if not self.record_error:
-            return self.end
-        return self.end[:-2] + f',"record_error":{quoted(self.record_error)}}}\n'.encode("ascii")
+    def told(self, *, with_start: bool) -> bytes:
+        """What is told of its end: the line of its record, what went wrong in writing that, and how it started if nobody was told."""
+        more = f',"record_error":{quoted(self.record_error)}' if self.record_error else ""
+        if with_start:
+            more += f',"pid":{self.pid},"start_ticks":{self.start_ticks}'
+        return self.end[:-2] + f"{more}}}\n".encode("ascii") if more else self.end
 
     def pump(self) -> bool:
         """Move what the step wrote into its log, masked. False when nobody can write any more.

@@ -26,7 +26,7 @@ _LINGER = 0.5
 _ROUND = 0.05
 _FIRST_LOOK = 0.05
 _TELL_LATER = 0.015
-"""A start is told with the end of a short step, or after so many seconds: half as many wake-ups for who listens."""
+"""A start is told after so many seconds, and that of a shorter step with its end: half as many wake-ups and words for who listens."""
 _OOM_FRESH = 1.0
 _RECEIVE = 1 << 16
 _SIZE = 4
@@ -43,6 +43,7 @@ class Supervisor:
         self._inbox = b""
         self._outbox = bytearray()
         self._tell_at = NEVER
+        self._starts: dict[str, bytes] = {}
         self._received_fds: list[int] = []
         self._environment = dict(os.environ)
         ticks = proc.start_ticks(os.getpid())
@@ -150,19 +151,27 @@ class Supervisor:
             self._poller.unregister(self._channel.fileno())
             self._channel.close()
             self._outbox.clear()
+            self._starts.clear()
             self._tell_at = NEVER
             for attempt, _ in self._queue.values():
                 attempt.close()
             self._queue.clear()  # nobody waits for their ends: nothing is begun any more
 
-    def _tell(self, data: bytes, *, later: bool = False) -> None:
-        if not self._connected:
-            return
-        self._outbox += data
-        self._tell_at = min(self._tell_at, time.monotonic() + _TELL_LATER) if later else 0.0
+    def _tell(self, data: bytes) -> None:
+        if self._connected:
+            self._outbox += data
+            self._tell_at = 0.0
+
+    def _tell_start(self, token: str, data: bytes) -> None:
+        if self._connected:
+            self._starts[token] = data
+            self._tell_at = min(self._tell_at, time.monotonic() + _TELL_LATER)
 
     def _send(self) -> None:
         self._tell_at = NEVER
+        for data in self._starts.values():
+            self._outbox += data
+        self._starts.clear()
         try:
             while self._outbox:
                 del self._outbox[: self._channel.send(self._outbox)]
@@ -211,7 +220,7 @@ class Supervisor:
             f'"at":"{attempt.began_at}","marks":[{marks}],{self._identity}}}\n'
         ).encode("ascii")
         attempt.record_error = self._records.append(attempt.record, data)
-        self._tell(data, later=True)
+        self._tell_start(attempt.token, data)
         if self._look_at == NEVER:
             self._look_at = attempt.began + _FIRST_LOOK
             self._looked = attempt.began
@@ -398,7 +407,7 @@ class Supervisor:
         self._next()
         if not self._attempts:
             self._look_at = NEVER
-        self._tell(attempt.told())
+        self._tell(attempt.told(with_start=self._starts.pop(attempt.token, None) is not None))
 
     def give_up(self) -> None:
         """A bug of ours: say it, and leave nothing behind that nobody watches."""
