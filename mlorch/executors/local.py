@@ -1,4 +1,4 @@
-"""Runs attempts on this machine, through one supervisor process that is started with the first of them."""
+"""Runs attempts on this machine, through one supervisor process that is started with the first of them, or just before."""
 
 from __future__ import annotations
 
