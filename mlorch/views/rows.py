@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mlorch.model.status import PartitionHealth
 from mlorch.views.text import seconds_between
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ STEP_STATES = (
     "running",
     "pending",
 )
-PARTITION_STATES = tuple(state.value for state in PartitionHealth)
+PARTITION_STATES = ("done", "missing", "failed", "stale", "running")
 
 
 def problem_row(problem: Diagnostic) -> Row:
@@ -172,6 +171,8 @@ def backfill_counts(rows: Iterable[BackfillRow]) -> dict[str, int]:
 
 def partition_counts(status: PipelineStatus) -> dict[str, int]:
     """Closed windows by where they stand; the five exclude each other and add up to `total`."""
+    from mlorch.model.status import PartitionHealth  # most commands have no use for it
+
     found = [where for _, where in status.partitions]
     return {"total": len(found)} | {state.value: found.count(state) for state in PartitionHealth}
 
