@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlorch.engine.upstream import Reader, upstream_files, upstream_keys
-from mlorch.lang.commands import parse_command
+from mlorch.lang.commands import executed, parse_command
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, has_expression, render, value_of
 from mlorch.lang.globs import is_glob
 from mlorch.lang.partitions import parse_label, partition_scope, split_key
@@ -23,6 +23,7 @@ from mlorch.model.times import parse_iso
 if TYPE_CHECKING:
     from mlorch.engine.graph import Graph
     from mlorch.lang.commands import Command
+    from mlorch.lang.executed import Candidate
     from mlorch.lang.references import Names
     from mlorch.lang.zones import Window
     from mlorch.model.history import PartitionState
@@ -81,6 +82,7 @@ class Context:
     made_stale: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
     by_id: dict[str, Step] = field(default_factory=dict)
     _commands: dict[tuple[str | tuple[str, ...], str], Command] = field(default_factory=dict)
+    _executed: dict[tuple[str | tuple[str, ...], str], tuple[Candidate, ...]] = field(default_factory=dict)
     _outputs: dict[str, tuple[PlannedOutput, ...]] = field(default_factory=dict)
     _writers: dict[str, str] = field(default_factory=dict)
     _names: dict[str, Names] = field(default_factory=dict)
@@ -111,6 +113,14 @@ class Context:
         if parsed is None:
             parsed = self._commands[step.run, step.shell] = parse_command(step.run, step.shell)
         return parsed
+
+    def executed(self, step: Step) -> tuple[Candidate, ...]:
+        """What the step's command executes (see `lang.commands.executed`), worked out once like the command."""
+        key = (step.run, step.shell)
+        found = self._executed.get(key)
+        if found is None:
+            found = self._executed[key] = executed(self.command(step))
+        return found
 
     def own_window(self) -> Window | None:
         """The time window of this partition, None without a time dimension."""

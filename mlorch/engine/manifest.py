@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from mlorch.engine.context import METRICS, state_word
-from mlorch.lang.commands import executed, parse_command
+from mlorch.lang.commands import parse_command
 from mlorch.lang.expressions import has_expression, references
 from mlorch.lang.globs import is_glob
 from mlorch.model.manifest import Fact
@@ -121,7 +121,7 @@ def _code_facts(context: Context, step: Step) -> Iterator[Fact]:
 def code_files(context: Context, step: Step) -> tuple[str, ...]:
     """The project's files that count as the step's code: what its commands execute, and what `code` matches."""
     found: dict[str, None] = {}
-    for kind, name in executed(context.command(step)):
+    for kind, name in context.executed(step):
         candidates = (name,) if kind == "path" else _module_files(name)
         for candidate in candidates:
             path = (

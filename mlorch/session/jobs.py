@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlorch.engine.agenda import Mark
     from mlorch.engine.graph import Graph
     from mlorch.lang.commands import Command
+    from mlorch.lang.executed import Candidate
     from mlorch.lang.references import Names
     from mlorch.model.history import PartitionState, RunRecord
     from mlorch.model.pools import Shortage
@@ -95,6 +96,7 @@ class Selected:
         self.due = f"--due {due}" if due else ""
         # What is read out of the spec's strings is the same for all partitions.
         self.commands: dict[tuple[str | tuple[str, ...], str], Command] = {}
+        self.executed: dict[tuple[str | tuple[str, ...], str], tuple[Candidate, ...]] = {}
         self.names: dict[str, Names] = {}
         self.words += (self.due,) if due else ()
 
@@ -143,6 +145,7 @@ class Jobs:
             now=workspace.clock.now().timestamp(),
             selected=selected.steps,
             _commands=selected.commands,
+            _executed=selected.executed,
             _names=selected.names,
             made_stale=selected.made_stale(state, workspace.mark(selected.pipeline.name, key)),
         )

@@ -66,8 +66,8 @@ class ProjectFiles:
         """Why `path` may not be used: it leads out of the project and its roots, links followed. "" when it may."""
         if "\0" in path:
             return f"{path!r} holds a NUL byte"
-        folder, name = os.path.split(self.absolute(path))
-        real = self._real_folder(folder)
+        folder, _, name = self.absolute(path).rpartition("/")
+        real = self._real_folder(folder or "/")
         full = f"{real}/{name}" if name else real
         try:
             os.readlink(full)
