@@ -13,7 +13,6 @@ from mlorch.engine.outcome import end_of
 from mlorch.engine.plan import durations_of
 from mlorch.engine.queue import ReadyQueue
 from mlorch.engine.retry import SKIP_ME, allowed, exit_code_of_attempt, in_words, state_of
-from mlorch.engine.temps import removable
 from mlorch.lang.commands import CommandError
 from mlorch.lang.expressions import ExpressionError, NotKnownYet
 from mlorch.model import events as ev
@@ -26,15 +25,13 @@ from mlorch.runner.attempts import (
     AttemptError,
     examine,
     failed_check,
-    folder_of,
     make_places,
     prepare,
     request_of,
-    scrub,
     success_of,
-    undo,
 )
 from mlorch.runner.commit import Closing, Publication
+from mlorch.runner.leavings import Leavings
 from mlorch.runner.recorder import Recorder
 from mlorch.runner.slots import SlotQueue
 from mlorch.runner.tries import Tries
@@ -79,6 +76,7 @@ class Run:
     queue: ReadyQueue = field(init=False)
     recorder: Recorder = field(init=False)
     slots: SlotQueue = field(init=False)
+    leavings: Leavings = field(init=False)
     running: dict[str, Attempt] = field(default_factory=dict)
     publishing: dict[str, Attempt] = field(default_factory=dict)
     tries: Tries = field(default_factory=Tries)
@@ -86,8 +84,6 @@ class Run:
     stopped: str = ""
     hurried: bool = False
     signal: int = 0
-    _temps: bool = field(init=False)
-    _stage_folders: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         context = self.context
@@ -96,8 +92,7 @@ class Run:
         self.queue = ReadyQueue(context.graph, context.selected, ways)
         name = f"{context.pipeline.name} {context.key}".rstrip()
         self.slots = SlotQueue(self.ports, self.run_id, name, self.facts.pid, self.patience)
-        self._stage_folders = self.adoptable.folders()
-        self._temps = any(output.temp for step in context.pipeline.steps for output in step.outputs)
+        self.leavings = Leavings(self.recorder, self.adoptable.folders())
 
     @property
     def record(self) -> RunRecord:
@@ -210,7 +205,7 @@ class Run:
         if state is StepState.CACHED:
             reused.append(step.id)
             self._end(step, state)
-            self._remove_temps(step)
+            self.leavings.remove_temps(step)
             return
         events.append(
             ev.StepEnded(
@@ -252,10 +247,7 @@ class Run:
             )
             self._end(step, StepState.FAILED)
             return None
-        for folder in map(folder_of, attempt.staging):
-            if folder not in self._stage_folders:
-                self._stage_folders.add(folder)
-                self.ports.folders.sweep(folder_of(folder))
+        self.leavings.expect(attempt)
         event = ev.AttemptStarted(
             self.run_id,
             self.recorder.now(),
@@ -336,7 +328,7 @@ class Run:
         """It asked to be skipped: it would ask again while nothing changes, so that counts as its result."""
         self._over(attempt)
         assert attempt.done is not None  # noqa: S101 - `ended` set it
-        detail = in_words(attempt.done, attempt.step) + self._undone(attempt) + self._scrubbed(attempt)
+        detail = in_words(attempt.done, attempt.step) + self.leavings.undone(attempt) + self.leavings.scrubbed(attempt)
         success = success_of(attempt, attempt.done, self.recorder.now())._replace(
             exit_code=SKIP_ME, state="skipped", how="skipped", detail=detail
         )
@@ -357,7 +349,7 @@ class Run:
                 in_place.append((output.path, output.name))
             else:
                 moves.append((staged, output.path, output.name))
-        warnings = "; ".join(attempt.warnings) + self._scrubbed(attempt)
+        warnings = "; ".join(attempt.warnings) + self.leavings.scrubbed(attempt)
         success = success_of(attempt, done, self.recorder.now())._replace(detail=warnings)
         self.publishing[attempt.token] = attempt
         kept = tuple(kept for _, kept in attempt.aside if kept)
@@ -370,7 +362,7 @@ class Run:
         attempt = self.publishing.pop(f"{self.run_id}/{success.step}/{success.attempt}")
         self.recorder.apply(success)
         self._end(attempt.step, StepState(success.state))
-        self._remove_temps(attempt.step)
+        self.leavings.remove_temps(attempt.step)
 
     def not_published(self, success: ev.StepSucceeded, error: FileError) -> None:
         """The outputs could not be put in place: the attempt failed after all."""
@@ -383,7 +375,7 @@ class Run:
         """An attempt ended without its result: undo, record, and let another one follow or not."""
         step = attempt.step
         self._over(attempt)
-        detail += self._undone(attempt) + self._scrubbed(attempt)
+        detail += self.leavings.undone(attempt) + self.leavings.scrubbed(attempt)
         if self.stopped == "timeout" and state is StepState.CANCELLED:
             detail = "cancelled: the run timed out"
         pause = None if self.stopped else self.tries.pause(step, attempt.number, state, done)
@@ -408,47 +400,6 @@ class Run:
             self.tries.wait(step.id, self.ports.clock.monotonic() + pause)
         else:
             self._end(step, StepState.WARNING if tolerated else state)
-
-    def _scrubbed(self, attempt: Attempt) -> str:
-        """Leave no secret in what the step wrote for us; words to add to its end if that cannot be done."""
-        try:
-            scrub(self.context.files, attempt, self.ports.folders, self.secrets)
-        except FileError as error:
-            return f"; secrets in what it wrote could not be masked: {error.message}"
-        return ""
-
-    def _undone(self, attempt: Attempt) -> str:
-        """Undo an attempt; words to add to its end if that cannot be done: nothing is thrown away then."""
-        try:
-            undo(self.context.files, attempt)
-        except FileError as error:
-            self._stage_folders.difference_update(map(folder_of, attempt.staging))
-            kept = ", ".join(kept for _, kept in attempt.aside if kept) or ", ".join(map(folder_of, attempt.staging))
-            return f"; what it left could not be undone: {error.told} (kept: {kept})"
-        return ""
-
-    def _remove_temps(self, step: Step) -> None:
-        """Remove `temp` outputs whose last reader is done; those of a reader that failed are kept for the next run."""
-        if not self._temps:
-            return
-        for need in (step.id, *self.context.graph.needs[step.id]):
-            paths = removable(self.context, need)
-            if not paths:
-                continue
-            self.recorder.append(*(ev.OutputRemoved(self.run_id, self.recorder.now(), need, path) for path in paths))
-            self.journal.flush()  # it must not count as missing if the power goes
-            for path in paths:
-                self._discard(path)
-
-    def _discard(self, path: str) -> None:
-        """Remove what is not needed any more; that it cannot be removed is told, and harms nothing."""
-        try:
-            self.context.files.remove(path)
-        except FileError as error:
-            self._not_removed(error.message)
-
-    def _not_removed(self, message: str) -> None:
-        self.ports.observer.note(f"{message}; it is not needed any more: remove it by hand")
 
     def timers(self, now: float) -> None:
         """Make ready what waited for its next attempt; end the run that took too long."""
@@ -521,14 +472,14 @@ class Run:
         steps = tuple(self.record.steps.values())
         end = end_of(steps, self.context.graph.needs, self.stopped, self.signal, skip_busy=self.skip_busy)
         event = ev.RunEnded(self.run_id, self.recorder.now(), end.state.value, end.exit_code, end.reason)
-        folders = tuple(sorted(self._stage_folders - kept))
+        folders = tuple(sorted(self.leavings.folders - kept))
         self.ports.committer.end(Closing(self, self.journal, folders, event))
         return end.state
 
     def closed(self, end: ev.RunEnded, problems: Iterable[str]) -> RunRecord:
         """Its end is durable."""
         for problem in problems:
-            self._not_removed(problem)
+            self.leavings.not_removed(problem)
         self.recorder.apply(end)
         self.ports.observer.run_ended(self.record)
         return self.record
