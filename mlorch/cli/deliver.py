@@ -130,12 +130,18 @@ def _confirmed(rows: Sequence[BackfillRow]) -> bool:
 
 def perform(terminal: Terminal, options: RunOptions) -> int:
     """Run, watch, and tell how it ended; returns the exit code."""
-    session = terminal.session()
-    observer = observer_for(terminal, session)
+    from mlorch.session import ahead
+
+    reading = ahead.begin(terminal.options, options.pipelines)
     try:
-        outcome = session.run(options, observer)
+        session = terminal.session(reading)
+        observer = observer_for(terminal, session)
+        try:
+            outcome = session.run(options, observer)
+        finally:
+            observer.close()
     finally:
-        observer.close()
+        reading.close()
     return show_outcome(terminal, session, outcome, options)
 
 

@@ -28,7 +28,10 @@ def main() -> NoReturn:
         # Whoever reads the output got less than all of it, and must hear of that.
         print(f"error: {trouble}", file=sys.stderr)
         code = code or 9
-    sys.exit(code)
+    if sys.getprofile() or sys.gettrace():
+        sys.exit(code)  # whoever watches us from within has an end of its own
+    # All is written, and to take apart object by object what a command made takes up to a tenth of its time.
+    os._exit(code)
 
 
 def invoke(argv: list[str]) -> int:

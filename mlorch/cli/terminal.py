@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from mlorch.model.diagnostics import Place
+    from mlorch.session.ahead import Ahead
     from mlorch.session.options import GlobalOptions
     from mlorch.session.session import Session
     from mlorch.views.rows import Row
@@ -51,11 +52,11 @@ class Terminal:
         """Whether something may be redrawn in place."""
         return self.table and is_terminal(sys.stdout) and not dumb() and not self.options.quiet
 
-    def session(self) -> Session:
-        """The project that was asked for. Raises `UsageError` when there is none, `SpecError` when it is wrong."""
+    def session(self, ahead: Ahead | None = None) -> Session:
+        """The project that was asked for, of which `ahead` is read already. Raises `UsageError` when there is none, `SpecError` when it is wrong."""
         from mlorch.session.session import open_session
 
-        session: Session = open_session(self.options)
+        session: Session = open_session(self.options, ahead)
         self.state_folder = session.state_folder
         self.project = session.workspace.root
         return session

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mlorch.model.history import PartitionState
     from mlorch.model.spec import Step
 
+_QUIET = (StepState.CACHED, StepState.SKIPPED)
+
 
 def consider_all(context: Context, forced: frozenset[str], *, rerun_unsafe: bool = True) -> dict[str, Considered]:
     """What happens to each selected step, in order, as far as it is known before anything ran.
@@ -46,8 +48,34 @@ def consider_all(context: Context, forced: frozenset[str], *, rerun_unsafe: bool
 
 def nothing_to_do(found: Mapping[str, Considered]) -> bool:
     """Whether every step is reused, or skipped by its own conditions."""
-    quiet = (StepState.CACHED, StepState.SKIPPED)
-    return all(considered.state in quiet for considered in found.values())
+    return all(considered.state in _QUIET for considered in found.values())
+
+
+def idle(context: Context, forced: frozenset[str]) -> dict[str, Considered] | None:
+    """As `consider_all` where there is nothing to do; None, sooner, where there is something. Raises the same."""
+    if context.state.removed:  # what runs may want temporary outputs again: all of it decides which
+        everything = consider_all(context, forced)
+        return everything if nothing_to_do(everything) else None
+    context.wanted_again.clear()
+    context.begin()
+    found: dict[str, Considered] = {}
+    busy = False
+    for step_id in context.graph.order:
+        if step_id not in context.selected:
+            continue
+        step = context.by_id[step_id]
+        if busy and not step.when and _waits(context, step_id):
+            continue  # what waits for another step cannot be found wrong yet
+        considered = consider(context, step, forced=step_id in forced)
+        found[step_id] = considered
+        if considered.state is not None:
+            context.settle(step_id, considered.state)
+        busy = busy or considered.state not in _QUIET
+    return None if busy else found
+
+
+def _waits(context: Context, step: str) -> bool:
+    return any(need in context.selected and need not in context.settled for need in context.graph.needs[step])
 
 
 def plan_of(context: Context, found: Mapping[str, Considered], durations: Mapping[str, float] | None = None) -> Plan:

@@ -243,8 +243,8 @@ class LocalExecutor:
             self._lost()
             return
         *lines, self._inbox = (self._inbox + data).split(b"\n")
-        for text in lines:
-            self._told(json.loads(text))
+        for line in lines:
+            self._told(json.loads(line.decode("ascii")))  # told what it is, json need not find out
 
     def _told(self, data: dict[str, Any]) -> None:
         if data["type"] == "end":
@@ -337,6 +337,8 @@ def _message(request: AttemptRequest) -> bytes:
         message["unset"] = request.unset
     if request.masks:
         message["masks"] = list(request.masks)
+    if request.files:
+        message["files"] = request.files
     return _packed(message)
 
 

@@ -125,8 +125,8 @@ class Files(Protocol):
         """Remove a file or a whole folder, links not followed; missing is fine."""
         ...
 
-    def size(self, path: str) -> int | None:
-        """Bytes of a file, or of all files of a folder; None if missing."""
+    def written(self, path: str) -> tuple[int | None, str]:
+        """What a step wrote to `path`: the bytes of a file, or of all files of a folder (None if missing); and what `outside` says of it."""
         ...
 
     def read_text(self, path: str, limit: int) -> str | None:

@@ -184,8 +184,10 @@ def request_of(
         variables[name] = secrets[name]
     if "PATH" in variables:
         variables["PATH"] = _absolute_path(files, variables["PATH"])
+    written: tuple[tuple[str, bytes], ...] = ()
     if check is None:
-        files.write_text(f"{own_files}context.json", _context_json(context, attempt, variables))
+        text = _context_json(context, attempt, variables)
+        written = ((variables["MLORCH_CONTEXT"], text.encode("utf-8", "surrogateescape")),)
     working_dir = context.text(step, step.working_dir, scope, ("working_dir",)) if step.working_dir else ""
     return AttemptRequest(
         attempt.token if check is None else f"{attempt.token}/check",
@@ -201,6 +203,7 @@ def request_of(
         lends,
         tuple(secrets[name].encode() for name in sorted(_used_secrets(context, step)) if name in secrets),
         slots=slots,
+        files=written,
     ), rendered.display
 
 
@@ -375,7 +378,7 @@ def failed_check(context: Context, attempt: Attempt, check: Check, happened: str
 def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> None:
     place = attempt.staged[output.name]
     shown = f"${{{{ outputs.{output.name} }}}}" if output.name != METRICS else "$MLORCH_METRICS"
-    size = files.size(place)
+    size, outside = files.written(place)
     if size is None:
         changed = files.modified(output.path)
         if place != output.path and changed is not None and repr(changed) != attempt.before.get(output.name):
@@ -387,7 +390,7 @@ def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> No
         raise AttemptError(
             "output", f"it exited 0 without writing its output {output.name}: write to {shown} ({output.path})"
         )
-    if outside := files.outside(place):
+    if outside:
         raise AttemptError("output", f"its output {output.name} is a link, and may not be published: {outside}")
     if output.non_empty and not size:
         raise AttemptError(

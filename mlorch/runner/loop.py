@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 from mlorch.engine.fold import counted, fold
-from mlorch.engine.plan import consider_all, nothing_to_do
+from mlorch.engine.plan import idle
 from mlorch.model.attempt import AttemptDone, AttemptRunning
 from mlorch.model.errors import ExitCode, FileError
 from mlorch.model.history import RunRecord, StepRecord
@@ -221,8 +221,8 @@ class Runner:
         context, forced = job.open()
         if not context.state.runs:
             self._ports.executor.prepare()  # what was never run has something to do, and that is seen soon
-        found = self._considered(context, forced)
-        if found is not None and not _cut_off(context) and nothing_to_do(found):
+        found = self._idle(context, forced)
+        if found is not None and not _cut_off(context):
             self._nothing(job, context, found)
         elif self._acquire(job) or (self._meet_orphans(context) and self._acquire(job)):
             self._begin(job, context, forced)
@@ -236,10 +236,10 @@ class Runner:
         else:
             self._give_up(job, context)
 
-    def _considered(self, context: Context, forced: frozenset[str]) -> dict[str, Considered] | None:
-        """As `consider_all`; None if a file cannot be read: the step it belongs to fails in the run, the others go on."""
+    def _idle(self, context: Context, forced: frozenset[str]) -> dict[str, Considered] | None:
+        """As `idle`; None if a file cannot be read: the step it belongs to fails in the run, the others go on."""
         try:
-            return consider_all(context, forced)
+            return idle(context, forced)
         except FileError:
             return None
 
@@ -349,10 +349,10 @@ class Runner:
         adoptable = recover(context.state, job.journal, context.files, ports)
         if changed or cut_off:
             # Somebody else was here meanwhile, or recovery was: it may all be done by now.
-            found = self._considered(context, forced)
+            found = self._idle(context, forced)
             # Cut off after its last step, a run may have left temporary outputs to remove.
             left = any(removable(context, step) for step in context.graph.order)
-            if found is not None and nothing_to_do(found) and not left:
+            if found is not None and not left:
                 job.let_go()
                 self._nothing(job, context, found)
                 return

@@ -37,13 +37,14 @@ if TYPE_CHECKING:
     from mlorch.model.shell import StepShell
     from mlorch.model.status import Awaited, Graph, PipelineStatus
     from mlorch.runner.loop import Job
+    from mlorch.session.ahead import Ahead
     from mlorch.session.contract import BackfillObserver, BackfillOutcome
     from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions, RunsFilter
 
 
-def open_session(options: GlobalOptions) -> Session:
+def open_session(options: GlobalOptions, ahead: Ahead | None = None) -> Session:
     """The session of the project that the options (or the current folder) name. Raises `UsageError`, `SpecError`."""
-    return Session(Workspace(os.getcwd(), options.project, options.now, options.profile))
+    return Session(Workspace(os.getcwd(), options.project, options.now, options.profile, ahead))
 
 
 class Session:

@@ -11,12 +11,12 @@ from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.errors import FileError, SpecError, UsageError
 from mlorch.model.states import RunState
 from mlorch.session import large
+from mlorch.session.ahead import Ahead, AheadMemory
 from mlorch.session.profiles import profiled
 from mlorch.world.clock import SystemClock, parse_now
 from mlorch.world.files import ProjectFiles
 from mlorch.world.journal import FileJournal
 from mlorch.world.layout import StateLayout
-from mlorch.world.memory import FileMemory
 from mlorch.world.observed import MISSING, stamp
 from mlorch.world.project import PROJECT_FILE, find_project, pipeline_files, read_file
 
@@ -45,10 +45,12 @@ def given_time(text: str) -> datetime:
 class Workspace:
     """Everything of one project that commands share. Also the `Catalog` of its pipelines.
 
-    `explicit` is `--project` ("" to look upwards from `start`), `now` is `--now` as typed, `profile` is `--profile`.
+    `explicit` is `--project` ("" to look upwards from `start`), `now` is `--now` as typed, `profile` is `--profile`, `ahead` what
+    is being read already.
     """
 
-    def __init__(self, start: str, explicit: str, now: str = "", profile: str = "") -> None:
+    def __init__(self, start: str, explicit: str, now: str = "", profile: str = "", ahead: Ahead | None = None) -> None:
+        self._ahead = ahead or Ahead()
         self.root = find_project(start, explicit or None)
         self.clock = SystemClock(given_time(now) if now else None)
         self.warnings: list[Diagnostic] = []
@@ -57,7 +59,7 @@ class Workspace:
         state = self.project.state
         self.layout = StateLayout(state if os.path.isabs(state) else f"{self.root}/{state}")
         self.files = ProjectFiles(self.root, self.project.roots, cache_dir=self.layout.cache)
-        self._memory = FileMemory(f"{self.layout.cache}/specs")
+        self._memory = AheadMemory(f"{self.layout.cache}/specs", self._ahead)
         self._files_listed: tuple[str, ...] | None = None
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
@@ -80,7 +82,7 @@ class Workspace:
         from mlorch.spec.load import load_project
 
         # Where the state folder is unless the file says otherwise: that is known only when it has been read.
-        memory = FileMemory(f"{self.root}/{Project().state}/cache/specs")
+        memory = AheadMemory(f"{self.root}/{Project().state}/cache/specs", self._ahead)
         loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE, memory)
         return self._accept(loaded.value, loaded.diagnostics)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from mlorch import __version__
 from mlorch.model.diagnostics import Diagnostic, Place, Severity
 from mlorch.model.spec import Pipeline, Project
 from mlorch.spec import build
+from mlorch.spec.key import digest_of, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mlorch.spec.source import Source
 
 T_co = TypeVar("T_co", covariant=True)
-_FORMAT = 3
-"""Raised when what `Memory` keeps changes, or when rules become stricter within a version."""
 
 
 class Memory(Protocol):
@@ -49,8 +47,8 @@ def load_project(data: bytes | None, file: str, memory: Memory | None = None) ->
     """The project file; None for one that is absent, which means all defaults."""
     if data is None:
         return Loaded(Project())
-    digest = _digest(data)
-    key = _key("project", digest, file, "")
+    digest = digest_of(data)
+    key = key_of("project", digest, file, "")
     known = _recall(memory, key)
     if known is not None:
         return Loaded(build.project(known["data"], file, digest), _warnings(known))
@@ -68,8 +66,8 @@ def load_pipeline(
 ) -> Loaded[Pipeline]:
     """One pipeline file, `file` relative to the project. With `memory` a spec found sound before is not checked again."""
     project = project or Project()
-    digest = _digest(data)
-    key = _key("pipeline", digest, file, project.digest)
+    digest = digest_of(data)
+    key = key_of("pipeline", digest, file, project.digest)
     known = _recall(memory, key)
     if known is not None:
         places = {name: Place(file, *where) for name, where in known["places"].items()}
@@ -94,7 +92,7 @@ def partial_project(data: bytes, file: str) -> Project:
     from mlorch.spec.check import check_project
 
     checked = check_project(data, file)
-    return build.project(checked.data, file, _digest(data)) if checked.data is not None else Project()
+    return build.project(checked.data, file, digest_of(data)) if checked.data is not None else Project()
 
 
 def check_across(
@@ -125,17 +123,6 @@ def check_imports(
 
 def _errors(diagnostics: Iterable[Diagnostic]) -> bool:
     return any(problem.severity is Severity.ERROR for problem in diagnostics)
-
-
-def _digest(data: bytes) -> str:
-    from hashlib import sha256
-
-    return sha256(data).hexdigest()
-
-
-def _key(kind: str, digest: str, file: str, project: str) -> str:
-    """Everything that the verdict on a file depends on."""
-    return _digest("\0".join((kind, __version__, str(_FORMAT), digest, file, project)).encode())
 
 
 def _recall(memory: Memory | None, key: str) -> dict[str, Any] | None:

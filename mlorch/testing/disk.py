@@ -158,12 +158,14 @@ class MemoryFiles:
             return self._files[full].touched
         return 0.0 if full in self._folders else None
 
-    def size(self, path: str) -> int | None:
-        """Bytes of a file or of all files of a folder, None if missing."""
+    def written(self, path: str) -> tuple[int | None, str]:
+        """Bytes of a file or of all files of a folder, None if missing; and what `outside` says."""
         full = self.absolute(path)
         if full in self._files:
-            return len(self._files[full].data)
-        return sum(len(f.data) for _, f in self._below(full)) if full in self._folders else None
+            return len(self._files[full].data), self.outside(path)
+        if full in self._folders:
+            return sum(len(f.data) for _, f in self._below(full)), self.outside(path)
+        return None, ""
 
     def read_text(self, path: str, limit: int) -> str | None:
         """Up to `limit` bytes as UTF-8, None if missing. More raise `ValueError`."""

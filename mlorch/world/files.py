@@ -66,27 +66,31 @@ class ProjectFiles:
         """Why `path` may not be used: it leads out of the project and its roots, links followed. "" when it may."""
         if "\0" in path:
             return f"{path!r} holds a NUL byte"
-        folder, _, name = self.absolute(path).rpartition("/")
-        real = self._real_folder(folder or "/")
-        full = f"{real}/{name}" if name else real
+        full = self._in_real_folder(self.absolute(path))
         try:
             os.readlink(full)
         except OSError:
             pass  # no link, or nothing there yet
         else:
             full = os.path.realpath(full)
+        return self._leads_out(path, full)
+
+    def _in_real_folder(self, full: str) -> str:
+        """The path with its folder's links followed."""
+        folder, _, name = full.rpartition("/")
+        real = self._real_folders.get(folder)
+        if real is None:
+            real = self._real_folders[folder] = os.path.realpath(folder or "/")
+        return f"{real}/{name}" if name else real
+
+    def _leads_out(self, path: str, full: str) -> str:
+        """Why `path`, which links lead to `full`, may not be used; "" when it may."""
         if not self._real_allowed:
             self._real_allowed = tuple(os.path.realpath(allowed) for allowed in self._allowed)
         if any(full == allowed or full.startswith(allowed.rstrip("/") + "/") for allowed in self._real_allowed):
             return ""
         where = f"{path} leads out of the project" + (f", to {full}" if full != self.absolute(path) else "")
         return f"{where}; name the place it may lead to under `roots:` in mlorch.yaml"
-
-    def _real_folder(self, folder: str) -> str:
-        real = self._real_folders.get(folder)
-        if real is None:
-            real = self._real_folders[folder] = os.path.realpath(folder)
-        return real
 
     def expand(self, pattern: str) -> tuple[str, ...]:
         """Paths that match a glob (`*`, `?`, `[…]`, `**`), sorted; hidden names only where the pattern says so."""
@@ -166,20 +170,24 @@ class ProjectFiles:
         except OSError as error:
             raise file_error(error, path, "look at") from error
 
-    def size(self, path: str) -> int | None:
-        """Bytes of a file, or of all files of a folder; None if missing."""
+    def written(self, path: str) -> tuple[int | None, str]:
+        """What a step wrote to `path`: the bytes of a file, or of all files of a folder (None if missing); and what `outside` says of it."""
         full = self.absolute(path)
         try:
+            status = os.lstat(full)
+            if stat.S_ISREG(status.st_mode):  # by far the most: one look tells all
+                return status.st_size, self._leads_out(path, self._in_real_folder(full))
             status = os.stat(full)
-            if not stat.S_ISDIR(status.st_mode):
-                return status.st_size
-            return sum(
-                entry.stat(follow_symlinks=False).st_size
-                for _, entry in walk(full)
-                if not entry.is_dir(follow_symlinks=False)
-            )
+            size = status.st_size
+            if stat.S_ISDIR(status.st_mode):
+                size = sum(
+                    entry.stat(follow_symlinks=False).st_size
+                    for _, entry in walk(full)
+                    if not entry.is_dir(follow_symlinks=False)
+                )
+            return size, self.outside(path)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return None, ""
         except OSError as error:
             raise file_error(error, path, "look at") from error
 

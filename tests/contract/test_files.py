@@ -71,7 +71,7 @@ def test_looking_at_what_is_not_there(files: Files) -> None:
     assert files.look("a") is None
     assert files.look("a/b/c") is None
     assert not files.exists("a")
-    assert files.size("a") is None
+    assert files.written("a") == (None, "")
     assert files.modified("a") is None
     assert files.read_text("a", 10) is None
 
@@ -128,7 +128,7 @@ def test_the_staged_place_has_the_last_name_of_the_output(files: Files) -> None:
     assert files.stage(STAGING, "out/table.parquet", is_folder=False) == f"{STAGING}/table.parquet"
     assert files.exists(STAGING) and not files.exists(f"{STAGING}/table.parquet")
     assert files.stage(STAGING, "out/folder/", is_folder=True) == f"{STAGING}/folder"
-    assert files.size(f"{STAGING}/folder") == 0
+    assert files.written(f"{STAGING}/folder") == (0, "")
 
 
 def test_staging_again_begins_with_nothing(files: Files) -> None:
@@ -136,7 +136,7 @@ def test_staging_again_begins_with_nothing(files: Files) -> None:
     staged = files.stage(STAGING, "out/a", is_folder=False)
     assert not files.exists(staged)
     files.write_text(files.stage(STAGING, "out/d/", is_folder=True) + "/x", "half")
-    assert files.size(files.stage(STAGING, "out/d/", is_folder=True)) == 0
+    assert files.written(files.stage(STAGING, "out/d/", is_folder=True)) == (0, "")
 
 
 def test_a_folder_replaces_a_folder_with_all_that_it_held(files: Files) -> None:
@@ -300,7 +300,7 @@ def test_a_rename_shows_where_the_time_of_the_content_does_not(files: Files) -> 
 def test_sizes(files: Files) -> None:
     files.write_text("d/x", "123")
     files.write_text("d/sub/y", "45")
-    assert (files.size("d/x"), files.size("d")) == (3, 5)
+    assert (files.written("d/x"), files.written("d")) == ((3, ""), (5, ""))
 
 
 def test_flushing_what_is_there_and_what_is_not(files: Files) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlorch.engine.plan import consider_all, nothing_to_do, plan_of
+from mlorch.engine.plan import consider_all, idle, nothing_to_do, plan_of
 from mlorch.model.errors import SpecError
 from mlorch.model.states import Action, Verdict
 from mlorch.testing.executor import Outcome
@@ -14,6 +14,9 @@ from tests.support.specs import pipeline
 from tests.support.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlorch.engine.consider import Considered
     from mlorch.model.plan import Plan
     from mlorch.model.spec import Pipeline
 
@@ -109,6 +112,21 @@ def test_nothing_to_do() -> None:
     assert not nothing_to_do(world.plan(SPEC))
 
 
+def test_idle_is_the_plan_where_there_is_nothing_to_do() -> None:
+    world = World(values={"a": "n=1"})
+
+    def found() -> Mapping[str, Considered] | None:
+        world._states.clear()
+        return idle(world.context(SPEC), frozenset())
+
+    assert found() is None
+    world.run(SPEC)
+    assert found() == world.plan(SPEC)
+    world.files.remove("out/b")
+    assert found() is None
+
+
+@pytest.mark.parametrize("before", ["", "z: {run: tool}\n"], ids=["first", "later"])
 @pytest.mark.parametrize(
     ("steps", "told"),
     [
@@ -119,11 +137,12 @@ def test_nothing_to_do() -> None:
         ("a: {run: tool, outputs: {x: '${{ params.up }}/x'}}", "out of the project"),
         ("a: {run: tool, inputs: {d: '${{ params.up }}/x'}}", "out of the project"),
         ("a: {run: tool, outputs: {x: '${{ params.none }}'}}", "none"),
+        ("a: {run: tool}\nb: {run: tool, needs: [a], when: 'params.p / 0'}", "when"),
     ],
 )
-def test_what_only_values_show_to_be_wrong_is_told_before_anything_runs(steps: str, told: str) -> None:
+def test_what_only_values_show_to_be_wrong_is_told_before_anything_runs(before: str, steps: str, told: str) -> None:
     top = "params: {p: 1, q: 1, up: '../..', none: {default: null}}"
     world = World()
     with pytest.raises(SpecError, match=told):
-        world.run(pipeline(steps, top))
+        world.run(pipeline(before + steps, top))
     assert world.events() == ()

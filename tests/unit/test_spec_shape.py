@@ -223,7 +223,7 @@ def test_the_schemas_are_found_in_a_wheel_and_in_a_clone(
     (tmp_path / "mlorch").mkdir()
     (tmp_path / folder).mkdir(exist_ok=True)
     (tmp_path / folder / "pipeline.schema.json").write_text(f'"{folder}"', encoding="utf-8")
-    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path / "mlorch")
+    monkeypatch.setattr("mlorch.__file__", str(tmp_path / "mlorch" / "__init__.py"))
     assert schemas.text.__wrapped__("pipeline") == f'"{folder}"'
     with pytest.raises(FileNotFoundError, match="install it again"):
         schemas.text.__wrapped__("project")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 SCRIPT = """
 import os, signal, sys, threading
-from mlorch.world import halves
+from mlorch.world import copies, halves
 
 halves.MANY = 10
-halves.cpus = lambda: {cpus}
+copies.cpus = lambda: {cpus}
 own = os.getpid()
 asked_here = []
 
