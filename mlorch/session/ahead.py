@@ -129,5 +129,4 @@ def _import_what_runs() -> None:
     import filelock  # noqa: F401
 
     import mlorch.executors.local
-    import mlorch.runner.run
-    import mlorch.session.session  # noqa: F401
+    import mlorch.runner.run  # noqa: F401
