@@ -137,7 +137,7 @@ def perform(terminal: Terminal, options: RunOptions) -> int:
         session = terminal.session(reading)
         observer = observer_for(terminal, session)
         try:
-            outcome = session.run(options, observer)
+            outcome = session.run(options, observer, brief=not (terminal.json or terminal.github))
         finally:
             observer.close()
     finally:

@@ -10,7 +10,7 @@ from mlorch.lang.partitions import closed_labels, last_closed, previous_window, 
 from mlorch.model.errors import UsageError
 from mlorch.model.status import BackfillRow, PartitionHealth
 from mlorch.session.contract import BackfillOutcome
-from mlorch.session.driving import DriveOptions, drive
+from mlorch.session.driving import MANY, DriveOptions, drive
 from mlorch.session.jobs import Selected
 from mlorch.session.pace import Pace
 from mlorch.session.selection import all_keys, known_label, one_pipeline, parameters, partition_keys
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from mlorch.session.jobs import Jobs
     from mlorch.session.options import BackfillOptions
     from mlorch.session.workspace import Workspace
-
-
-_MANY = 2_000
-"""So many steps take a moment to decide about: what is known of their partitions is kept as they are run."""
 
 
 class Backfill:
@@ -61,7 +57,7 @@ class Backfill:
             return BackfillOutcome(0, tuple(rows), stale=stale, upstream=tuple(upstream))
         drive_options = DriveOptions(options.jobs, max_failures=options.max_failures)
         todo = jobs or self._make(chosen)
-        many = len(todo) * len(self._selected.pipeline.steps) >= _MANY
+        many = len(todo) * len(self._selected.pipeline.steps) >= MANY
         standings = self._standings if many else None
         try:
             outcomes = drive(self._workspace, self._jobs, todo, drive_options, observer, standings)
@@ -142,7 +138,8 @@ class Backfill:
         options, rows = self._options, []
         look = self._standings.with_upstream if options.with_upstream else self._standings.own
         every = "all" in options.only
-        for key, (health, reason, _, _, expected) in zip(keys, look(self._selected, keys), strict=True):
+        for key, found in zip(keys, look(self._selected, keys), strict=True):
+            health, reason, expected = found.health, found.reason, found.expected_s
             if health is PartitionHealth.DONE:
                 action = "run" if every else "reuse"
             else:
@@ -159,10 +156,10 @@ class Backfill:
             name, key = job.name, job.partition
             if name == self._name and key in own:
                 continue
-            health, reason, _, _, expected = self._standings.of(name, key)
-            if health is not PartitionHealth.DONE:
-                takes = expected if expected is not None else self._as_elsewhere(name)
-                rows.append(BackfillRow(key, "run", health.value, reason, pipeline=name, expected_s=takes))
+            found = self._standings.of(name, key)
+            if found.health is not PartitionHealth.DONE:
+                takes = found.expected_s if found.expected_s is not None else self._as_elsewhere(name)
+                rows.append(BackfillRow(key, "run", found.health.value, found.reason, pipeline=name, expected_s=takes))
         order = {name: place for place, name in enumerate(dict.fromkeys(row.pipeline for row in rows))}
         return sorted(rows, key=lambda row: (order[row.pipeline], row.key))
 

@@ -28,6 +28,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SETTLED_S = 0.05
 """So long after its last change the time stamp of a file proves that it has not changed again (`world.digests`)."""
 
+MANY = 2_000
+"""So many steps take a moment to decide about: where their partitions stand is kept as they are run."""
+
 CANCEL = signal.SIGUSR1
 """What `mlorch cancel` sends: none of the above, so that a run that was cancelled is told from one that was ended."""
 
@@ -122,7 +125,7 @@ def drive(
             committer.close()
             executor.close()
             aftermath.close()
-            workspace.files.save()
+            workspace.save()
             for job in todo:
                 workspace.forget(job.name, job.partition)
 
@@ -147,6 +150,8 @@ class Aftermath:
 
     def close(self) -> None:
         """No more runs follow."""
+        if self._waiting and self._standings is not None:
+            time.sleep(max(0.0, self._waiting[-1][0] + _SETTLED_S - time.monotonic()))
         while self._waiting:
             self._settle(*self._waiting.popleft())
 

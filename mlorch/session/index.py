@@ -42,7 +42,8 @@ class Standing(NamedTuple):
     """Where a partition stands, and what else is told of it.
 
     `reason` is a stable word and text if it is not done. `started_at` is when its newest run began, `fresh_at` when the newest of its results was made
-    (ISO 8601 UTC, "" for never); `expected_s` what a run of it takes by its history, in seconds, None without one.
+    (ISO 8601 UTC, "" for never); `expected_s` what a run of it takes by its history, in seconds, None without one. `reused`: of how many
+    steps the result stands, if it is done.
     """
 
     health: PartitionHealth
@@ -50,9 +51,10 @@ class Standing(NamedTuple):
     started_at: str = ""
     fresh_at: str = ""
     expected_s: float | None = None
+    reused: int = 0
 
 
-def with_history(health: PartitionHealth, reason: str, state: PartitionState) -> Standing:
+def with_history(health: PartitionHealth, reason: str, reused: int, state: PartitionState) -> Standing:
     """The verdict on a partition with what its journal tells besides."""
     durations = durations_of(state)
     return Standing(
@@ -61,6 +63,7 @@ def with_history(health: PartitionHealth, reason: str, state: PartitionState) ->
         state.last_run.started_at if state.last_run is not None else "",
         max((checkpoint.at for checkpoint in state.checkpoints.values()), default=""),
         sum(durations.values()) if durations else None,
+        reused,
     )
 
 
@@ -78,7 +81,7 @@ class Index:
         self._layout = workspace.layout
         params = sha256(repr(sorted(selected.params.items())).encode("utf-8", "surrogateescape")).hexdigest()
         path = f"{workspace.layout.cache}/index/{encode_name(selected.pipeline.name)}/{params[:16]}"
-        self._file = IndexFile(path, _basis(workspace, jobs, selected), 5)
+        self._file = IndexFile(path, _basis(workspace, jobs, selected), len(Standing._fields))
         self._observed = ObservedFiles(workspace.files)
         self._catalog = _ObservedCatalog(workspace, self._observed)
         self._verifier = Verifier(workspace.files, workspace.root)
@@ -119,8 +122,8 @@ class Index:
         files = self._verifier.plain_files(seen)
         shared = [Observation(kind, what, answer) for (kind, what), answer in seen.items()]
         expected = "" if standing.expected_s is None else repr(standing.expected_s)
-        facts = (standing.health.value, standing.reason, standing.started_at, standing.fresh_at, expected)
-        self._file.keep(key, journal, until, shared, facts, files)
+        known = (standing.reason, standing.started_at, standing.fresh_at, expected, str(standing.reused))
+        self._file.keep(key, journal, until, shared, (standing.health.value, *known), files)
 
     def forget(self, key: str) -> None:
         """What was said of a partition cannot be kept."""
@@ -156,8 +159,9 @@ _HEALTH = {health.value: health for health in PartitionHealth}
 
 def _standing(facts: Sequence[str]) -> Standing | None:
     try:
-        health, reason, started_at, fresh_at, expected = facts
-        return Standing(_HEALTH[health], reason, started_at, fresh_at, float(expected) if expected else None)
+        health, reason, started_at, fresh_at, expected, reused = facts
+        takes = float(expected) if expected else None
+        return Standing(_HEALTH[health], reason, started_at, fresh_at, takes, int(reused))
     except (ValueError, KeyError):
         return None
 

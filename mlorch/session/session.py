@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlorch.engine.outcome import worst
 from mlorch.engine.plan import consider_all, plan_of
 from mlorch.model.errors import ExitCode
 from mlorch.runner.ports import ORPHAN_GRACE
 from mlorch.session.contract import Outcome
-from mlorch.session.driving import CANCEL, DriveOptions, drive
+from mlorch.session.driving import CANCEL, MANY, DriveOptions, drive
 from mlorch.session.history import History, alive
 from mlorch.session.jobs import Jobs, Selected
 from mlorch.session.pace import Pace
@@ -26,7 +26,7 @@ from mlorch.session.selection import (
 from mlorch.session.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mlorch.model.coming import AgendaNews, ComingTick
     from mlorch.model.comparison import Comparison
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from mlorch.session.ahead import Ahead
     from mlorch.session.contract import BackfillObserver, BackfillOutcome
     from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions, RunsFilter
+    from mlorch.session.standing import Standings
+
+_Chosen: TypeAlias = tuple[Selected, tuple[str, ...], str]
+"""A pipeline, the keys of its partitions that are meant, and what mlorch chose by itself."""
 
 
 def open_session(options: GlobalOptions, ahead: Ahead | None = None) -> Session:
@@ -86,14 +90,22 @@ class Session:
 
     # Running.
 
-    def run(self, options: RunOptions, observer: Observer) -> Outcome:
-        """Bring partitions up to date."""
+    def run(self, options: RunOptions, observer: Observer, *, brief: bool = False) -> Outcome:
+        """Bring partitions up to date. `brief`: where nothing is to be done, the results of steps may be left out of what is told."""
         self.workspace.answers.calls = True
-        jobs, notes = self._wanted(options)
-        outcomes = drive(self.workspace, self._jobs, jobs, _drive_options(options), observer)
+        chosen = self._selected(options)
+        jobs, notes = self._wanted(options, chosen)
+        standings = self._standings(jobs, chosen)
+        found = self._known(standings, chosen) if standings is not None and brief else None
+        if found is None:
+            try:
+                outcomes = drive(self.workspace, self._jobs, jobs, _drive_options(options), observer, standings)
+            finally:
+                if standings is not None:
+                    standings.save()
+            found = [(outcome.run, outcome.exit_code) for outcome in outcomes]
         wrong = [int(ExitCode.SPEC)] if self.passed_over else []
-        code = worst((*(outcome.exit_code for outcome in outcomes), *wrong))
-        return Outcome(code, tuple(outcome.run for outcome in outcomes), notes)
+        return Outcome(worst((*(code for _, code in found), *wrong)), tuple(run for run, _ in found), notes)
 
     def latest_failed(self) -> RunRecord | None:
         """The run that `mlorch retry` takes when none is named; None if there is nothing to mend."""
@@ -154,12 +166,30 @@ class Session:
 
         return scheduling.mark(self.workspace, one_pipeline(self.workspace, name), partitions, state, reason)
 
-    def _wanted(self, options: RunOptions) -> tuple[list[Job], tuple[str, ...]]:
+    def _standings(self, jobs: Sequence[Job], chosen: Sequence[_Chosen]) -> Standings | None:
+        """Where what is known of a pipeline is kept, for a run of one partition that takes a moment to decide about; else None."""
+        if len(jobs) != 1 or len(chosen) != 1:
+            return None
+        selected = chosen[0][0]
+        if selected.words or len(selected.pipeline.steps) < MANY:
+            return None
+        from mlorch.session.standing import Standings
+
+        return Standings(self.workspace, self._jobs)
+
+    def _known(self, standings: Standings, chosen: Sequence[_Chosen]) -> list[tuple[RunRecord, int]] | None:
+        """How a run of the one partition that was chosen ends, with its exit code, if it is known that nothing is to be done."""
+        from mlorch.session.known import done_before
+
+        ((selected, (key,), _),) = chosen
+        run = done_before(standings, selected, key)
+        return [(run, 0)] if run is not None else None
+
+    def _wanted(self, options: RunOptions, chosen: Iterable[_Chosen]) -> tuple[list[Job], tuple[str, ...]]:
         """The jobs of a `run`, upstream before downstream, and what mlorch chose by itself."""
-        self.workspace.layout.check()
         made: dict[tuple[str, str], Job] = {}
         notes: list[str] = []
-        for selected, keys, note in self._selected(options):
+        for selected, keys, note in chosen:
             if note:
                 notes.append(note)
             if options.with_upstream:
@@ -170,7 +200,8 @@ class Session:
             made |= {(job.name, job.partition): job for job in self._jobs.jobs(selected, keys, before)}
         return list(made.values()), tuple(notes)
 
-    def _selected(self, options: RunOptions) -> list[tuple[Selected, tuple[str, ...], str]]:
+    def _selected(self, options: RunOptions) -> list[_Chosen]:
+        self.workspace.layout.check()
         found = []
         now = self.workspace.clock.now()
         pipelines = select_pipelines(self.workspace, options.pipelines)
@@ -207,7 +238,9 @@ class Session:
         """What `run` would do."""
         from mlorch.session.planning import plans_of
 
-        return plans_of(self._wanted(options)[0], Pace(self.workspace), rerun_unsafe=options.rerun_unsafe)
+        return plans_of(
+            self._wanted(options, self._selected(options))[0], Pace(self.workspace), rerun_unsafe=options.rerun_unsafe
+        )
 
     def expected(self, pipeline: str, partition: str) -> Mapping[str, float]:
         """The seconds that each step of a run may take, as far as history knows."""

@@ -51,20 +51,24 @@ def by_record(state: PartitionState, mark: Mark | None = None) -> tuple[Partitio
     return None
 
 
-def by_steps(context: Context) -> tuple[PartitionHealth, str]:
-    """Where a partition of which something was done stands, by a decision about each step. Raises `SpecError`, `FileError`."""
+def by_steps(context: Context) -> tuple[PartitionHealth, str, int]:
+    """Where a partition of which something was done stands, by a decision about each step; and how many are reused if it is done.
+
+    Raises `SpecError`, `FileError`.
+    """
     found = consider_all(context, frozenset())
     if nothing_to_do(found):
-        return PartitionHealth.DONE, "unchanged"
+        reused = sum(considered.state is StepState.CACHED for considered in found.values())
+        return PartitionHealth.DONE, "unchanged", reused
     for step, considered in found.items():
         if considered.action is Action.RUN:
             gone = step not in context.state.checkpoints
             health = PartitionHealth.MISSING if gone else PartitionHealth.STALE
-            return health, f"{considered.reason.value}: {step}: {considered.detail}"
+            return health, f"{considered.reason.value}: {step}: {considered.detail}", 0
     for step, considered in found.items():
         if considered.state is StepState.NOT_READY:
-            return PartitionHealth.MISSING, f"{considered.reason.value}: {step}: {considered.detail}"
-    return PartitionHealth.STALE, "waiting_upstream"
+            return PartitionHealth.MISSING, f"{considered.reason.value}: {step}: {considered.detail}", 0
+    return PartitionHealth.STALE, "waiting_upstream", 0
 
 
 def _healed(state: PartitionState) -> bool:
@@ -92,10 +96,7 @@ class Standings:
 
     def own(self, selected: Selected, keys: Sequence[str]) -> Iterator[Standing]:
         """Where partitions stand, each by itself."""
-        name = selected.pipeline.name
-        index = self._indexes.get(name)
-        if index is None:
-            index = self._indexes[name] = Index(self._workspace, self._jobs, selected)
+        name, index = selected.pipeline.name, self._index(selected)
         marks = self._workspace.marks(name)
         for key, found in zip(keys, index.find(keys), strict=True):
             if found is not None and key not in marks:
@@ -105,6 +106,18 @@ class Standings:
                 yield self._decide(index, selected, key, mark)
             else:
                 yield _NEVER
+
+    def known(self, selected: Selected, key: str) -> Standing | None:
+        """As `own`; None where that takes a decision."""
+        found = next(self._index(selected).find((key,)))
+        return None if key in self._workspace.marks(selected.pipeline.name) else found
+
+    def _index(self, selected: Selected) -> Index:
+        name = selected.pipeline.name
+        index = self._indexes.get(name)
+        if index is None:
+            index = self._indexes[name] = Index(self._workspace, self._jobs, selected)
+        return index
 
     def remember(self, name: str, key: str, journal: str) -> None:
         """Keep where a partition stands after a run of this command, which left a journal with this signature."""
@@ -131,12 +144,14 @@ class Standings:
         state = context.state
         index.watch(context)
         keep = mark is None
-        verdict = by_record(state, mark)
-        if verdict is None:
+        recorded = by_record(state, mark)
+        if recorded is not None:
+            verdict = (*recorded, 0)
+        else:
             try:
                 verdict = by_steps(context)
             except (SpecError, FileError) as error:
-                verdict, keep = (PartitionHealth.FAILED, error.message), False
+                verdict, keep = (PartitionHealth.FAILED, error.message, 0), False
         standing = with_history(*verdict, state)
         if keep:
             index.keep(key, standing, state)
@@ -220,7 +235,7 @@ def status_of(workspace: Workspace, standings: Standings, pipeline: Pipeline) ->
     reasons: list[str] = []
     newest = fresh = ("", "")
     done = PartitionHealth.DONE
-    for key, (health, reason, started_at, fresh_at, _) in zip(keys, standings.own(selected, keys), strict=True):
+    for key, (health, reason, started_at, fresh_at, *_) in zip(keys, standings.own(selected, keys), strict=True):
         rows.append((key, health))
         if started_at > newest[0]:
             newest = (started_at, key)

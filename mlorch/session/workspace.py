@@ -51,6 +51,7 @@ class Workspace:
 
     def __init__(self, start: str, explicit: str, now: str = "", profile: str = "", ahead: Ahead | None = None) -> None:
         self._ahead = ahead or Ahead()
+        self._memories: list[AheadMemory] = []
         self.root = find_project(start, explicit or None)
         self.clock = SystemClock(given_time(now) if now else None)
         self.warnings: list[Diagnostic] = []
@@ -59,7 +60,7 @@ class Workspace:
         state = self.project.state
         self.layout = StateLayout(state if os.path.isabs(state) else f"{self.root}/{state}")
         self.files = ProjectFiles(self.root, self.project.roots, cache_dir=self.layout.cache)
-        self._memory = AheadMemory(f"{self.layout.cache}/specs", self._ahead)
+        self._memory = self._memory_in(self.layout.cache)
         self._files_listed: tuple[str, ...] | None = None
         self._by_file: dict[str, Pipeline | None] = {}
         self._wrong: dict[str, tuple[Diagnostic, ...]] = {}
@@ -82,9 +83,13 @@ class Workspace:
         from mlorch.spec.load import load_project
 
         # Where the state folder is unless the file says otherwise: that is known only when it has been read.
-        memory = AheadMemory(f"{self.root}/{Project().state}/cache/specs", self._ahead)
+        memory = self._memory_in(f"{self.root}/{Project().state}/cache")
         loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE, memory)
         return self._accept(loaded.value, loaded.diagnostics)
+
+    def _memory_in(self, cache: str) -> AheadMemory:
+        self._memories.append(AheadMemory(f"{cache}/specs", self._ahead))
+        return self._memories[-1]
 
     def _read(self, file: str) -> bytes:
         data = read_file(file if file.startswith("/") else f"{self.root}/{file}")
@@ -145,6 +150,12 @@ class Workspace:
             self._wrong[file] = tuple(loaded.diagnostics)
         else:
             self._by_file[file] = self._accept(loaded.value, loaded.diagnostics)
+
+    def save(self) -> None:
+        """Keep what was read of specs and other files for later commands."""
+        for memory in self._memories:
+            memory.save()
+        self.files.save()
 
     def project_text(self, path: str) -> str | None:
         """The text of a file of the project for the rules that look at code; None if there is none to read."""

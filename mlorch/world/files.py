@@ -56,6 +56,8 @@ class ProjectFiles:
 
     def absolute(self, path: str) -> str:
         """The absolute path as text; links are not followed."""
+        if path == ".":  # asked for each attempt
+            return self._root
         full = path if path.startswith("/") else self._prefix + path
         # Hidden names are common (what is staged has one in its path); only `.` and `..` are to be worked out.
         if full.endswith(("/", "/.", "/..")) or "//" in full or ("/." in full and ("/./" in full or "/../" in full)):

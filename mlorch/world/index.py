@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mlorch.world.observed import Verifier
 
-FORMAT = 2
+FORMAT = 3
 _FIXED = 3
 """What each entry has before its facts: the signature of the journal, until when it is believed, the numbers of the shared observations."""
 _MOST = 4

@@ -14,6 +14,7 @@ class FileMemory:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._early: dict[str, str] = {}
 
     def recall(self, key: str) -> str | None:
         """The text kept for `key`, None if there is none."""
@@ -29,7 +30,8 @@ class FileMemory:
         temporary = f"{path}.{os.getpid()}"
         with contextlib.suppress(OSError):
             if not os.path.isdir(os.path.dirname(os.path.dirname(self._folder))):
-                return  # no state folder yet: looking at a project leaves nothing behind
+                self._early[key] = text  # looking at a project leaves no state folder behind, but a run may make one
+                return
             os.makedirs(self._folder, 0o700, exist_ok=True)
             self._forget_some()
             try:
@@ -39,6 +41,12 @@ class FileMemory:
             except OSError:
                 os.unlink(temporary)
                 raise
+
+    def save(self) -> None:
+        """Keep what was to be remembered before there was a state folder, if there is one by now."""
+        early, self._early = self._early, {}
+        for key, text in early.items():
+            self.remember(key, text)
 
     def _forget_some(self) -> None:
         names = os.listdir(self._folder)

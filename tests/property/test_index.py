@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlorch.model.errors import MlorchError
+from mlorch.model.states import Action
 from mlorch.session import backfill
 from mlorch.session.compaction import Collector
 from mlorch.session.doctor import StateDoctor
-from mlorch.session.driving import Aftermath
 from mlorch.session.options import BackfillOptions, RunOptions
 from mlorch.session.session import Session
 from mlorch.session.standing import Standings
@@ -117,23 +117,17 @@ class World:
                 return  # what it was run with is wrong by now
 
     def backfill(self, name: str, **more: Any) -> None:
-        """As one of very many steps: what is known of the partitions is kept as they are run, and their files are old by then."""
-        close, most = Aftermath.close, backfill._MANY
-
-        def close_later(self: Aftermath) -> None:
-            settle()
-            close(self)
-
-        Aftermath.close, backfill._MANY = close_later, 1  # type: ignore[method-assign] # as if there were more
+        """As one of very many steps: what is known of the partitions is kept as they are run."""
+        many, backfill.MANY = backfill.MANY, 1  # type: ignore[attr-defined] # as if there were more
         try:
             with suppress(MlorchError):  # what it was run with is wrong by now
                 self.session().backfill(BackfillOptions(name, jobs=2, **more), QuietObserver(print))
         finally:
-            Aftermath.close, backfill._MANY = close, most  # type: ignore[method-assign] # as it was
+            backfill.MANY = many  # type: ignore[attr-defined] # as it was
 
     def answers(self, now: str) -> list[Any]:
         found: list[Any] = []
-        for ask in (self._status, self._backfill, self._with_upstream, self._with_parameter):
+        for ask in (self._status, self._backfill, self._with_upstream, self._with_parameter, self._idle):
             for name in NAMES:
                 try:
                     found.append(ask(name, now))
@@ -153,6 +147,16 @@ class World:
 
     def _with_parameter(self, name: str, now: str) -> Any:
         return self._backfill(name, now, params=(("factor", "5"),))
+
+    def _idle(self, name: str, now: str) -> Any:
+        """For each partition whether a run has nothing to do, known or decided."""
+        found = []
+        for day in DAYS if name != "aged" else ("",):
+            session, options = self.session(now), RunOptions((name,), (day,) if day else ())
+            known = session._known(Standings(session.workspace, session._jobs), session._selected(options))
+            steps = session.plan(options)[0].steps
+            found.append(known is not None or all(step.action is Action.REUSE for step in steps))
+        return found
 
 
 def settle() -> None:

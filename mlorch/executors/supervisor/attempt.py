@@ -51,6 +51,7 @@ class Attempt:
         "baseline",
         "began",
         "began_at",
+        "done",
         "end",
         "grace",
         "guard",
@@ -100,8 +101,9 @@ class Attempt:
         # Whether its command is over while something that it left behind still lives.
         self.lingers = False
         self.baseline = 0
-        # The line of its record that says how it ended.
+        # How it ended: the line of its record, and the same for the other end (the fields of `AttemptDone`, but for the last).
         self.end = b""
+        self.done: tuple[object, ...] = ()
 
     def begin(self) -> None:
         """Its turn has come: its time counts from now."""
@@ -130,33 +132,32 @@ class Attempt:
             cause = "oom"
         else:
             cause = "exit" if code >= 0 else "signal"
-        exit_code, name = (code, "") if code >= 0 else ("null", _signal_name(-code))
+        exit_code, name = (code, "") if code >= 0 else (None, _signal_name(-code))
+        at, took = stamp(), round(time.monotonic() - self.began, 6)
+        rss, cpu = usage.ru_maxrss * 1024, round(usage.ru_utime + usage.ru_stime, 6)
+        self.done = (self.token, cause, exit_code, name, "", 0, self.began_at, at, took, rss, cpu)
         self.end = (
-            f'{{"type":"end","token":{self.quoted_token},"cause":"{cause}","exit_code":{exit_code},"signal":"{name}",'
-            f'"started_at":"{self.began_at}","ended_at":"{stamp()}","duration_s":{time.monotonic() - self.began:.6f},'
-            f'"peak_rss_bytes":{usage.ru_maxrss * 1024},"cpu_s":{usage.ru_utime + usage.ru_stime:.6f}}}\n'
+            f'{{"type":"end","token":{self.quoted_token},"cause":"{cause}","exit_code":{"null" if exit_code is None else exit_code},'
+            f'"signal":"{name}","started_at":"{self.began_at}","ended_at":"{at}","duration_s":{took:.6f},'
+            f'"peak_rss_bytes":{rss},"cpu_s":{cpu:.6f}}}\n'
         ).encode("ascii")
 
     def not_started(self, text: str, code: int) -> None:
         """Note that the command could not be started, and why."""
+        at = stamp()
+        self.done = (self.token, "spawn", None, "", text, code, self.began_at, at, 0.0, 0, 0.0)
         self.end = (
             f'{{"type":"end","token":{self.quoted_token},"cause":"spawn","spawn_error":{quoted(text)},"errno":{code},'
-            f'"started_at":"{self.began_at}","ended_at":"{stamp()}"}}\n'
+            f'"started_at":"{self.began_at}","ended_at":"{at}"}}\n'
         ).encode("ascii")
 
     def withdrawn(self) -> None:
         """Note that it was cancelled while it waited for its turn."""
         at = stamp()
+        self.done = (self.token, "cancelled", None, "SIGTERM", "", 0, at, at, 0.0, 0, 0.0)
         self.end = (
             f'{{"type":"end","token":{self.quoted_token},"cause":"cancelled","signal":"SIGTERM","started_at":"{at}","ended_at":"{at}"}}\n'
         ).encode("ascii")
-
-    def told(self, *, with_start: bool) -> bytes:
-        """What is told of its end: the line of its record, what went wrong in writing that, and how it started if nobody was told."""
-        more = f',"record_error":{quoted(self.record_error)}' if self.record_error else ""
-        if with_start:
-            more += f',"pid":{self.pid},"start_ticks":{self.start_ticks}'
-        return self.end[:-2] + f"{more}}}\n".encode("ascii") if more else self.end
 
     def pump(self) -> bool:
         """Move what the step wrote into its log, masked. False when nobody can write any more.

@@ -43,7 +43,7 @@ class Supervisor:
         self._inbox = b""
         self._outbox = bytearray()
         self._tell_at = NEVER
-        self._starts: dict[str, bytes] = {}
+        self._starts: dict[str, tuple[str, int, int, str]] = {}
         self._received_fds: list[int] = []
         self._environment = dict(os.environ)
         ticks = proc.start_ticks(os.getpid())
@@ -157,20 +157,20 @@ class Supervisor:
                 attempt.close()
             self._queue.clear()  # nobody waits for their ends: nothing is begun any more
 
-    def _tell(self, data: bytes) -> None:
+    def _tell(self, *message: object) -> None:
         if self._connected:
-            self._outbox += data
+            self._outbox += _packed(message)
             self._tell_at = 0.0
 
-    def _tell_start(self, token: str, data: bytes) -> None:
+    def _tell_start(self, attempt: Attempt) -> None:
         if self._connected:
-            self._starts[token] = data
+            self._starts[attempt.token] = (attempt.token, attempt.pid, attempt.start_ticks, attempt.began_at)
             self._tell_at = min(self._tell_at, time.monotonic() + _TELL_LATER)
 
     def _send(self) -> None:
         self._tell_at = NEVER
-        for data in self._starts.values():
-            self._outbox += data
+        for start in self._starts.values():
+            self._outbox += _packed(("start", start))
         self._starts.clear()
         try:
             while self._outbox:
@@ -220,7 +220,7 @@ class Supervisor:
             f'"at":"{attempt.began_at}","marks":[{marks}],{self._identity}}}\n'
         ).encode("ascii")
         attempt.record_error = self._records.append(attempt.record, data)
-        self._tell_start(attempt.token, data)
+        self._tell_start(attempt)
         if self._look_at == NEVER:
             self._look_at = attempt.began + _FIRST_LOOK
             self._looked = attempt.began
@@ -409,18 +409,24 @@ class Supervisor:
         self._next()
         if not self._attempts:
             self._look_at = NEVER
-        self._tell(attempt.told(with_start=self._starts.pop(attempt.token, None) is not None))
+        # Whose start was not told yet is told of both at once.
+        self._tell("end", (*attempt.done, attempt.record_error), self._starts.pop(attempt.token, None))
 
     def give_up(self) -> None:
         """A bug of ours: say it, and leave nothing behind that nobody watches."""
         import traceback
 
-        self._tell(f'{{"type":"bug","text":{quoted(traceback.format_exc())}}}\n'.encode("ascii"))
+        self._tell("bug", traceback.format_exc())
         self._send()
         for attempt in self._attempts.values():
             if not attempt.end:
                 attempt.send(signal.SIGKILL)
             self._leftovers.end(attempt, signal.SIGKILL)
+
+
+def _packed(message: Any) -> bytes:
+    data = marshal.dumps(message)
+    return len(data).to_bytes(_SIZE, "little") + data
 
 
 def _close_all_but(*kept: int) -> None:
