@@ -180,7 +180,7 @@ class Lock(Protocol):
     def acquire(self, *, wait: float | None, note: str) -> bool:
         """Take it; wait up to `wait` seconds (None: for ever, 0: not at all). False if somebody else holds it.
 
-        `note` (who, since when, run id) is written beside the lock for the message only.
+        `note` (who, since when, run id) is kept with the lock for the message only.
         """
         ...
 
@@ -285,8 +285,8 @@ class Catalog(Protocol):
 class RunFolders(Protocol):
     """Where a run keeps what it leaves: logs, values, records. All paths absolute."""
 
-    def make(self, run_id: str, facts: str) -> None:
-        """Make the folder of a run and keep `facts` (JSON: what runs, with which spec and commit) in it."""
+    def make(self, run_id: str, facts: str, spec: str) -> None:
+        """Make the folder of a run and keep `facts` (JSON: what runs, with which commit) and the text of the spec ("" if unknown) in it."""
         ...
 
     def path(self, run_id: str, step: str, attempt: int, suffix: str) -> str:

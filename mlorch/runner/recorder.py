@@ -74,9 +74,7 @@ class Recorder:
         about = ev.record(started) | {"file": pipeline.file}
         # A line for each fact, put together here: `indent` takes json's slow way, and a backfill has hundreds of runs.
         facts_in_lines = ",\n".join(f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in about.items())
-        folders.make(self.run_id, f"{{\n{facts_in_lines}\n}}")
-        if facts.spec:
-            context.files.write_text(folders.path(self.run_id, "", 0, "spec.yaml"), facts.spec)
+        folders.make(self.run_id, f"{{\n{facts_in_lines}\n}}", facts.spec)
         self.append(started)
 
     def append(self, *events: ev.Event) -> None:

@@ -33,7 +33,7 @@ LARGEST = 95 * 1024 * 1024
 """Bytes of a file; GitHub refuses those over 100 MiB."""
 
 _NOT_KEPT = frozenset({"cache", "reserve", NOTE, "cron.log"})
-_LOCKS = frozenset({"lock", "lock.note"})
+_LOCKS = frozenset({"lock"})
 _MADE_BY = "# Made by: mlorch github show"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mlorch.engine.context import Context
@@ -347,10 +348,21 @@ class Folders:
         self._files = workspace.files
         self._prefix = workspace.layout.root + "/"
         self._sweeper: Sweeper | None = None
+        self._spec = ("", "")
 
-    def make(self, run_id: str, facts: str) -> None:
-        """Make the folder of a run and keep `facts` in it."""
-        self._files.write_text(f"{self._layout.create_run(run_id)}/run.json", facts + "\n")
+    def make(self, run_id: str, facts: str, spec: str) -> None:
+        """Make the folder of a run and keep `facts` and `spec` in it."""
+        folder = self._layout.create_run(run_id)
+        self._files.write_text(f"{folder}/run.json", facts + "\n")
+        path = f"{folder}/spec.yaml"
+        # The runs of a backfill have one spec, and share the file.
+        with suppress(OSError):
+            if spec and self._spec[0] == spec:
+                os.link(self._spec[1], path)
+                return
+        if spec:
+            self._files.write_text(path, spec)
+            self._spec = (spec, path)
 
     def path(self, run_id: str, step: str, attempt: int, suffix: str) -> str:
         """The file `suffix` of an attempt; of the run itself without a step."""

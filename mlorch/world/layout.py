@@ -2,8 +2,8 @@
 
 .mlorch/                           mode 0700
   version  .gitignore  reserve
-  state/PIPELINE/PARTITION/        journal.jsonl  lock  lock.note
-  pools/POOL/                      0  0.note  1  1.note …: one lock for each slot
+  state/PIPELINE/PARTITION/        journal.jsonl  lock
+  pools/POOL/                      0  1 …: one lock for each slot
   groups/GROUP/                    the same for runs that may go on at once
   runs/RUN_ID/                     run.json  spec.yaml  records.jsonl  STEP.ATTEMPT.log …
   cache/                           may be deleted at any time

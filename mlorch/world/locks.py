@@ -32,7 +32,7 @@ def _never() -> bool:
 
 
 class LockFile:
-    """A lock file that is never deleted. The folder of `path` must be there.
+    """A lock file that is never deleted; the note of its holder is in it. The folder of `path` must be there.
 
     `interrupted` is asked several times a second while waiting: when it says True, `acquire` gives up and returns False.
     Two spellings of a path are one lock: the kernel locks the file, not the name.
@@ -40,14 +40,13 @@ class LockFile:
 
     def __init__(self, path: str, *, interrupted: Callable[[], bool] = _never) -> None:
         self._path = path
-        self._note = path + ".note"
         self._interrupted = interrupted
         self._fd = -1
 
     def acquire(self, *, wait: float | None, note: str, about: Mapping[str, object] = _NOTHING) -> bool:
         """Take it; wait up to `wait` seconds (None: for ever, 0: not at all). False if somebody else holds it.
 
-        `about` is kept beside the note, for `noted`; without a note nothing is written. Raises `StateError` if the lock file cannot be opened or the file system has no locks.
+        `about` is kept with the note, for `noted`; without a note nothing is written. Raises `StateError` if the lock file cannot be opened or the file system has no locks.
         """
         if self._fd >= 0:
             raise RuntimeError(f"{self._path} is already held by this object")
@@ -73,8 +72,8 @@ class LockFile:
         import json
 
         try:
-            with open(self._note, encoding="utf-8") as file:
-                found = json.loads(file.read(65536))
+            with open(self._path, encoding="utf-8") as file:
+                found = json.loads(file.readline(65536))
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -128,9 +127,12 @@ class LockFile:
     def _write_note(self, note: str, about: Mapping[str, object]) -> None:
         import json
 
+        text = json.dumps({"schema": 1, "note": note, "pid": os.getpid(), **about}) + "\n"
+        data = text.encode("utf-8", "surrogateescape")
         # For a message only: a full disk must not stop whoever holds the lock from finishing what is there.
-        with contextlib.suppress(OSError), open(self._note, "w", encoding="utf-8") as file:
-            file.write(json.dumps({"schema": 1, "note": note, "pid": os.getpid(), **about}) + "\n")
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, data, 0)  # who reads meanwhile reads one line
+            os.ftruncate(self._fd, len(data))
 
 
 def held_inodes() -> frozenset[tuple[int, int]]:

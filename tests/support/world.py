@@ -176,7 +176,7 @@ class MemoryFolders:
         self.swept: list[str] = []
         self._ends = ends
 
-    def make(self, run_id: str, facts: str) -> None:
+    def make(self, run_id: str, facts: str, _spec: str) -> None:
         self.made[run_id] = facts
 
     def path(self, run_id: str, step: str, attempt: int, suffix: str) -> str:

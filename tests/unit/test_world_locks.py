@@ -161,11 +161,21 @@ def test_a_lock_on_a_file_that_somebody_deleted_does_not_count(tmp_path: Path) -
 
 @pytest.mark.parametrize("note", [b"", b"\xff\xfe", b"[1]", b'{"note": 7}', b'{"note": "x"'])
 def test_a_damaged_note_is_no_note(tmp_path: Path, note: bytes) -> None:
-    (tmp_path / "lock.note").write_bytes(note)
+    (tmp_path / "lock").write_bytes(note)
     lock = LockFile(str(tmp_path / "lock"))
     assert lock.holder() == ""
     assert lock.acquire(wait=0, note="x")
+    assert lock.holder() == "x"
     lock.release()
+
+
+def test_a_note_may_be_shorter_than_the_one_before(tmp_path: Path) -> None:
+    lock = LockFile(str(tmp_path / "lock"))
+    for note in ("a long note", "short"):
+        assert lock.acquire(wait=0, note=note)
+        assert (lock.holder(), LockFile(str(tmp_path / "lock")).holder()) == (note, note)
+        lock.release()
+    assert (tmp_path / "lock").read_text("utf-8").count("\n") == 1
 
 
 @pytest.mark.parametrize("what", ["folder", "link", "nothing above"])

@@ -88,7 +88,7 @@ def test_somebody_who_is_just_taking_slots_is_no_holder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("note", ["", "[", "[]", '{"note": 3, "pid": "x", "boot_id": null}'])
 def test_a_damaged_note_costs_only_the_name(tmp_path: Path, note: str) -> None:
     process, _ = child(ANOTHER, str(tmp_path / "pools"))
-    (tmp_path / "pools/gpu/0.note").write_text(note)
+    (tmp_path / "pools/gpu/0").write_text(note)
     short = pools(tmp_path).take(GPU, "r2", "two")
     process.communicate("")
     assert isinstance(short, Shortage)
@@ -105,7 +105,7 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     took(pools(tmp_path).take(GPU, "r1", "one"))
     for path in ("pools", "pools/gpu", "pools/gpu/0"):
         assert stat.S_IMODE(os.stat(tmp_path / path).st_mode) & 0o077 == 0
-    assert json.loads((tmp_path / "pools/gpu/0.note").read_text())["run"] == "r1"
+    assert json.loads((tmp_path / "pools/gpu/0").read_text())["run"] == "r1"
 
 
 def test_a_folder_that_cannot_be_made_names_its_path(tmp_path: Path) -> None:

@@ -196,6 +196,15 @@ def test_gc_gives_up_runs_and_nothing_that_is_done(done: Project) -> None:
     assert done.json("doctor", "--state")["problems"] == []
 
 
+def test_the_runs_of_a_backfill_share_their_spec_until_one_is_given_up(project: Project) -> None:
+    text = (project.folder / "pipelines" / "demo.yaml").read_bytes()
+    assert project("backfill", "demo", "--from", KEYS[0], "--to", KEYS[1], "-q").returncode == 0
+    kept = list(project.folder.glob(".mlorch/runs/*/spec.yaml"))
+    assert len(kept) == 2 and os.path.samefile(*kept)
+    kept[0].unlink()
+    assert kept[1].read_bytes() == text
+
+
 def test_gc_leaves_partitions_in_use_and_damaged_ones(done: Project) -> None:
     for key in KEYS:
         ran(done, "-p", key, "--force")
