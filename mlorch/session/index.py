@@ -23,6 +23,7 @@ from mlorch.world.clock import zone_stamp
 from mlorch.world.index import IndexFile
 from mlorch.world.layout import encode_name
 from mlorch.world.observed import Observation, ObservedFiles, Verifier, listed, signed
+from mlorch.world.project import PROJECT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,8 @@ class Index:
         self._layout = workspace.layout
         params = sha256(repr(sorted(selected.params.items())).encode("utf-8", "surrogateescape")).hexdigest()
         path = f"{workspace.layout.cache}/index/{encode_name(selected.pipeline.name)}/{params[:16]}"
-        self._file = IndexFile(path, _basis(workspace, jobs, selected), len(Standing._fields))
+        grounds = _Grounds(workspace, jobs, selected)
+        self._file = IndexFile(path, grounds.as_written, grounds.as_meant, len(Standing._fields))
         self._observed = ObservedFiles(workspace.files)
         self._catalog = _ObservedCatalog(workspace, self._observed)
         self._verifier = Verifier(workspace.files, workspace.root)
@@ -238,31 +240,50 @@ class _ObservedCatalog:
 
 
 def print_of(pipeline: Pipeline) -> str:
-    """What stands for all that a spec says, but not where it says it; and for its time zone, whose rules are data as well."""
-    placeless = pipeline._replace(steps=tuple(step._replace(place=None) for step in pipeline.steps))
-    dimension = pipeline.time_dimension
-    clock = zone_stamp(dimension.timezone) if dimension is not None and dimension.timezone not in UTC_NAMES else ""
-    return sha256(f"{placeless!r}\n{clock}".encode("utf-8", "surrogateescape")).hexdigest()
+    """What stands for all that a spec says, but not where it says it; and for its time zone."""
+    return _print((_placeless(pipeline), _clock(pipeline)))
 
 
-def _basis(workspace: Workspace, jobs: Jobs, selected: Selected) -> str:
+class _Grounds:
     """What stands for all that decides about every partition: this mlorch, the spec, its parameters, the project, git if it is asked."""
-    project, pipeline = workspace.project, selected.pipeline
-    places = [os.path.realpath(place) for place in (workspace.root, *(folder for _, folder in project.roots))]
-    facts: tuple[object, ...] = (
-        __version__,
-        print_of(pipeline),
-        sorted(selected.params.items()),
-        project.env,
-        project.roots,
-        workspace.root,
-        places,
-        _git_facts(workspace, jobs.git, pipeline),
-    )
+
+    def __init__(self, workspace: Workspace, jobs: Jobs, selected: Selected) -> None:
+        project, self._pipeline = workspace.project, selected.pipeline
+        places = [os.path.realpath(place) for place in (workspace.root, *(folder for _, folder in project.roots))]
+        self._facts: tuple[object, ...] = (
+            __version__,
+            sorted(selected.params.items()),
+            workspace.root,
+            places,
+            _git_facts(workspace, jobs.git, self._pipeline),
+            _clock(self._pipeline),
+        )
+        self._project = project
+        self.as_written = _print((*self._facts, self._pipeline.digest, project))
+
+    def as_meant(self) -> str:
+        """The same whatever comments say, and however it is laid out; it takes a moment for very many steps."""
+        return _print((*self._facts, _placeless(self._pipeline), self._project.env, self._project.roots))
+
+
+def _print(facts: tuple[object, ...]) -> str:
     return sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def _placeless(pipeline: Pipeline) -> Pipeline:
+    return pipeline._replace(digest="", steps=tuple(step._replace(place=None) for step in pipeline.steps))
+
+
+def _clock(pipeline: Pipeline) -> str:
+    """What stands for the rules of its time zone, which are data as well."""
+    dimension = pipeline.time_dimension
+    return zone_stamp(dimension.timezone) if dimension is not None and dimension.timezone not in UTC_NAMES else ""
+
+
 def _git_facts(workspace: Workspace, git: Mapping[str, object], pipeline: Pipeline) -> tuple[object, ...]:
+    written = workspace.texts.get(pipeline.file, b"git") + workspace.texts.get(PROJECT_FILE, b"")
+    if b"git" not in written and b"\\" not in written:
+        return ()  # most never name it, and then very many steps need not be gone through
     texts = [text for _, text in (*workspace.project.env, *pipeline.env) if has_expression(text)]
     names = (name for found in (*map(references, texts), *map(step_names, pipeline.steps)) for name in found)
     return (git.get("commit"), git.get("dirty")) if any(name[0] == "git" for name in names) else ()

@@ -1,6 +1,6 @@
 """What was decided of a pipeline's partitions, in a file that may be lost at any time.
 
-One line of JSON says what all of it rests on (`basis`) and holds the checksum of the rest; then come lines of texts with tabs between
+One line of JSON says what all of it rests on (`written`, `meant`) and holds the checksum of the rest; then come lines of texts with tabs between
 them: first the observations that partitions share, then the keys of the partitions, then a line for each of them. A file that is not whole, or of another version, is
 as good as none. Written under a name of its own and renamed: two that write at once do no harm.
 """
@@ -30,11 +30,15 @@ _MOST = 4
 
 
 class IndexFile:
-    """One pipeline's index at `path`, read when it is made; others may stand beside it. `facts` is how many of them each entry has."""
+    """One pipeline's index at `path`, read when it is made; others may stand beside it. `facts` is how many of them each entry has.
 
-    def __init__(self, path: str, basis: str, facts: int) -> None:
+    What all of it rests on is the same if `written` is, or else if what `meant` gives is.
+    """
+
+    def __init__(self, path: str, written: str, meant: Callable[[], str], facts: int) -> None:
         self._path = path
-        self._basis = basis
+        self._written = written
+        self._meant = meant
         self._files_at = _FIXED + facts
         self._observations: list[Observation] = []
         self._numbers: dict[Observation, int] = {}
@@ -128,7 +132,8 @@ class IndexFile:
         self._changed = False
         observations, lines = self._compact()
         body = "\n".join((*observations, "\t".join(lines), *lines.values())).encode("utf-8", "surrogateescape")
-        head = {"index": FORMAT, "basis": self._basis, "observations": len(observations), "crc": f"{crc32(body):08x}"}
+        basis = {"written": self._written, "meant": self._meant()}
+        head = {"index": FORMAT, **basis, "observations": len(observations), "crc": f"{crc32(body):08x}"}
         temporary = f"{self._path}.{os.getpid()}"
         with contextlib.suppress(OSError):
             os.makedirs(folder, 0o700, exist_ok=True)
@@ -194,7 +199,7 @@ class IndexFile:
         try:
             with open(self._path, "rb") as file:
                 head = json.loads(file.readline(4096))
-                if head["index"] != FORMAT or head["basis"] != self._basis:
+                if head["index"] != FORMAT or (head["written"] != self._written and head["meant"] != self._meant()):
                     return
                 body = file.read()
             if head["crc"] != f"{crc32(body):08x}" or not body:
