@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mlorch.model.history import RunRecord
+    from mlorch.model.history import PartitionState, RunRecord
 
 SPEC = """\
 mlorch: 1
@@ -50,7 +50,12 @@ def run(project: Path, options: RunOptions = PLAIN, *, brief: bool = True) -> tu
     session = Session(Workspace(str(project), str(project)))
     read: list[str] = []
     state = session.workspace.state
-    session.workspace.state = lambda name, key: read.append(name) or state(name, key)  # type: ignore[method-assign,func-returns-value]
+
+    def noted(name: str, key: str) -> PartitionState:
+        read.append(name)
+        return state(name, key)
+
+    session.workspace.state = noted  # type: ignore[method-assign]
     outcome = session.run(options, QuietObserver(print), brief=brief)
     assert outcome.exit_code == 0
     return outcome.runs[0], not read
