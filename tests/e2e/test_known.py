@@ -55,7 +55,7 @@ def run(project: Path, options: RunOptions = PLAIN, *, brief: bool = True) -> tu
         read.append(name)
         return state(name, key)
 
-    session.workspace.state = noted  # type: ignore[method-assign]
+    vars(session.workspace)["state"] = noted
     outcome = session.run(options, QuietObserver(print), brief=brief)
     assert outcome.exit_code == 0
     return outcome.runs[0], not read
