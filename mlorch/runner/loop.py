@@ -381,7 +381,7 @@ class Runner:
 
     def _free(self) -> int:
         """Slots without an attempt; negative when more is handed over than runs."""
-        return self._options.slots - sum(len(run.running) for run, _ in self._active)
+        return self._options.slots - sum([len(run.running) for run, _ in self._active])
 
     def _ahead(self) -> int:
         """How many attempts are handed over before there is a slot for them: brief steps need not wait for us in between.

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mlorch.runner.commit import SharedJournal
     from mlorch.runner.ports import Ports
 
+# A line for each fact: `indent` takes json's slow way, and a backfill has hundreds of runs.
+_in_lines = json.JSONEncoder(ensure_ascii=False, separators=(",\n ", ": ")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
@@ -72,9 +75,7 @@ class Recorder:
             facts.host,
         )
         about = ev.record(started) | {"file": pipeline.file}
-        # A line for each fact, put together here: `indent` takes json's slow way, and a backfill has hundreds of runs.
-        facts_in_lines = ",\n".join(f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in about.items())
-        folders.make(self.run_id, f"{{\n{facts_in_lines}\n}}", facts.spec)
+        folders.make(self.run_id, _in_lines(about), facts.spec)
         self.append(started)
 
     def append(self, *events: ev.Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlorch.engine.context import Context
@@ -191,7 +192,6 @@ class Jobs:
     def _facts(self, selected: Selected) -> RunFacts:
         from mlorch.runner.recorder import RunFacts
 
-        pid = os.getpid()
         spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")
         commit = str(self.git["commit"])
         profile = self._workspace.project.profile
@@ -199,12 +199,15 @@ class Jobs:
             (*selected.words, *((f"--profile {profile}",) if profile else ())),
             commit,
             bool(commit and self.git["dirty"]),
-            pid,
-            start_ticks(pid) or 0,
-            boot_id(),
-            host(),
+            *self._process,
             spec,
         )
+
+    @cached_property
+    def _process(self) -> tuple[int, int, str, str]:
+        """Who we are: our process, when it started, the boot and the name of the machine."""
+        pid = os.getpid()
+        return pid, start_ticks(pid) or 0, boot_id(), host()
 
     def secrets(self, pipeline: Pipeline) -> Mapping[str, str]:
         """The values of the pipeline's secrets, fetched once a command. Raises `SpecError` naming all that are missing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -80,10 +81,23 @@ class ProjectFiles:
     def _in_real_folder(self, full: str) -> str:
         """The path with its folder's links followed."""
         folder, _, name = full.rpartition("/")
+        return f"{self._real_folder(folder)}/{name}"
+
+    def _real_folder(self, folder: str) -> str:
+        """A folder with links followed, each of those above it looked at once a command; "" for the root."""
         real = self._real_folders.get(folder)
-        if real is None:
-            real = self._real_folders[folder] = os.path.realpath(folder or "/")
-        return f"{real}/{name}" if name else real
+        if real is not None or not folder:
+            return real or ""
+        full = self._in_real_folder(folder)
+        try:
+            os.readlink(full)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                return full  # not there yet: it may become a link
+        else:
+            full = os.path.realpath(full)
+        self._real_folders[folder] = full
+        return full
 
     def _leads_out(self, path: str, full: str) -> str:
         """Why `path`, which links lead to `full`, may not be used; "" when it may."""

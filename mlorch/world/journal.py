@@ -271,7 +271,8 @@ class FileJournal:
             try:
                 self._fd = os.open(self.path, flags)
             except FileNotFoundError:
-                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+                if not os.path.isdir(folder := os.path.dirname(self.path)):
+                    os.makedirs(folder, 0o700, exist_ok=True)
                 self._fd = os.open(self.path, flags | os.O_CREAT, 0o600)
                 self._new_names = True
         except OSError as error:

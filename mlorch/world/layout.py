@@ -75,7 +75,10 @@ def encode_name(text: str) -> str:
 def make_private(folder: str) -> None:
     """Make a folder of the state, for its owner only (0700), with those above it; it may be there. Raises `StateError`."""
     try:
-        os.makedirs(folder, 0o700, exist_ok=True)
+        try:
+            os.mkdir(folder, 0o700)
+        except OSError:  # mostly the one above is there, and this one is not
+            os.makedirs(folder, 0o700, exist_ok=True)
     except OSError as error:
         raise state_error(error, folder, "create") from error
 
