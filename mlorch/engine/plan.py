@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 _QUIET = (StepState.CACHED, StepState.SKIPPED)
 
 
-def consider_all(context: Context, forced: frozenset[str], *, rerun_unsafe: bool = True) -> dict[str, Considered]:
+def consider_all(
+    context: Context, forced: frozenset[str], *, rerun_unsafe: bool = True, assessed: bool = True
+) -> dict[str, Considered]:
     """What happens to each selected step, in order, as far as it is known before anything ran.
 
-    Not `rerun_unsafe`: as in a run that repeats no step that may have had its effects outside. A step whose removed `temp` output is needed again is considered once more, as stale.
+    Not `rerun_unsafe`: as in a run that repeats no step that may have had its effects outside. Not `assessed`: without the assessments,
+    which take a kilobyte each. A step whose removed `temp` output is needed again is considered once more, as stale.
     """
     context.wanted_again.clear()
     while True:
@@ -37,7 +40,7 @@ def consider_all(context: Context, forced: frozenset[str], *, rerun_unsafe: bool
             considered = consider(context, step, forced=step_id in forced)
             if considered.action is Action.RUN and not rerun_unsafe:
                 considered = unless_unsafe(context, step, considered)
-            found[step_id] = considered
+            found[step_id] = considered if assessed else considered._replace(assessment=None)
             if considered.state is not None:
                 context.settle(step_id, considered.state)
         again = _wanted_again(context, found)

@@ -240,8 +240,8 @@ class _ObservedCatalog:
 
 
 def print_of(pipeline: Pipeline) -> str:
-    """What stands for all that a spec says, but not where it says it; and for its time zone."""
-    return _print((_placeless(pipeline), _clock(pipeline)))
+    """What stands for a spec and its time zone, as another pipeline sees them."""
+    return _print((_meaning(pipeline), _clock(pipeline)))
 
 
 class _Grounds:
@@ -263,15 +263,19 @@ class _Grounds:
 
     def as_meant(self) -> str:
         """The same whatever comments say, and however it is laid out; it takes a moment for very many steps."""
-        return _print((*self._facts, _placeless(self._pipeline), self._project.env, self._project.roots))
+        return _print((*self._facts, _meaning(self._pipeline), self._project.env, self._project.roots))
 
 
 def _print(facts: tuple[object, ...]) -> str:
     return sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _placeless(pipeline: Pipeline) -> Pipeline:
-    return pipeline._replace(digest="", steps=tuple(step._replace(place=None) for step in pipeline.steps))
+def _meaning(pipeline: Pipeline) -> str:
+    """What stands for all that a spec says, but not where it says it."""
+    found = sha256(repr(pipeline._replace(digest="", steps=())).encode("utf-8", "surrogateescape"))
+    for step in pipeline.steps:  # one by one: of very many the text would be large
+        found.update(repr(step._replace(place=None)).encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
 
 
 def _clock(pipeline: Pipeline) -> str:

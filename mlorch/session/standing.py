@@ -56,7 +56,7 @@ def by_steps(context: Context) -> tuple[PartitionHealth, str, int]:
 
     Raises `SpecError`, `FileError`.
     """
-    found = consider_all(context, frozenset())
+    found = consider_all(context, frozenset(), assessed=False)
     if nothing_to_do(found):
         reused = sum(considered.state is StepState.CACHED for considered in found.values())
         return PartitionHealth.DONE, "unchanged", reused
