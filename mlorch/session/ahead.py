@@ -24,14 +24,15 @@ LARGE = 16 * 1024
 """Bytes of a spec that take longer to check than a copy of the process to make: some 200 steps."""
 
 _STATE = ".mlorch"
-"""As `Project.state` unless the project says otherwise."""
+"""As `Project.state`. Where the project says otherwise, a copy may read what is known."""
 
 
 class Ahead:
-    """What a copy tells of the specs of one command; nothing if there is no copy."""
+    """What a copy tells of the specs of one command, under the key `last` at last; nothing if there is no copy."""
 
-    def __init__(self, copy: Copy | None = None) -> None:
+    def __init__(self, copy: Copy | None = None, last: str = "") -> None:
         self._copy = copy
+        self._last = last
         self._told: dict[str, str] = {}
 
     def take(self, key: str) -> str | None:
@@ -44,6 +45,8 @@ class Ahead:
                 self.close()
             else:
                 self._told[said] = text
+        if key == self._last:
+            self.close()
         return self._told.pop(key, None)
 
     def close(self) -> None:
@@ -94,17 +97,14 @@ def begin(options: GlobalOptions, names: Sequence[str]) -> Ahead:
         file = f"{PIPELINES_FOLDER}/{names[0]}.yaml" if len(names) == 1 and not options.profile else ""
         if file and os.stat(f"{root}/{file}").st_size >= LARGE:
             data, project = _read(f"{root}/{file}"), _read(f"{root}/{PROJECT_FILE}")
-            if data is not None and not _is_known(root, data, file, project):
-                return Ahead(copies.begin(lambda told: _check(data, file, project, _Telling(told))))
+            if data is None:
+                return Ahead()
+            from mlorch.spec.key import digest_of, key_of
+
+            key = key_of("pipeline", digest_of(data), file, "" if project is None else digest_of(project))
+            if not os.path.exists(f"{root}/{_STATE}/cache/specs/{key}"):
+                return Ahead(copies.begin(lambda told: _check(data, file, project, _Telling(told))), key)
     return Ahead()
-
-
-def _is_known(root: str, data: bytes, file: str, project: bytes | None) -> bool:
-    """Whether the spec was found sound before; no, where the project keeps its state elsewhere."""
-    from mlorch.spec.key import digest_of, key_of
-
-    key = key_of("pipeline", digest_of(data), file, "" if project is None else digest_of(project))
-    return os.path.exists(f"{root}/{_STATE}/cache/specs/{key}")
 
 
 def _read(path: str) -> bytes | None:

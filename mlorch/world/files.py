@@ -85,19 +85,23 @@ class ProjectFiles:
 
     def _real_folder(self, folder: str) -> str:
         """A folder with links followed, each of those above it looked at once a command; "" for the root."""
-        real = self._real_folders.get(folder)
-        if real is not None or not folder:
-            return real or ""
-        full = self._in_real_folder(folder)
-        try:
-            os.readlink(full)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                return full  # not there yet: it may become a link
-        else:
-            full = os.path.realpath(full)
-        self._real_folders[folder] = full
-        return full
+        unknown = []
+        while folder and folder not in self._real_folders:
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
+        real = self._real_folders.get(folder, "")
+        there = True
+        for one in reversed(unknown):
+            real = f"{real}/{one.rpartition('/')[2]}"
+            try:
+                os.readlink(real)
+            except OSError as error:
+                there = there and error.errno == errno.EINVAL
+            else:
+                real = os.path.realpath(real)
+            if there:  # else it may still become a link
+                self._real_folders[one] = real
+        return real
 
     def _leads_out(self, path: str, full: str) -> str:
         """Why `path`, which links lead to `full`, may not be used; "" when it may."""

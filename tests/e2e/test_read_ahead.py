@@ -69,6 +69,14 @@ def test_what_the_copy_found_sound_is_not_checked_again(project: Path) -> None:
     assert list((project / ".mlorch" / "runs").iterdir())
 
 
+def test_the_copy_is_gone_when_the_first_step_runs(project: Path) -> None:
+    # A step's parent is the supervisor, and that one's is mlorch.
+    look = "p=$(cut -d' ' -f4 /proc/$PPID/stat); cat /proc/$p/task/$p/children > children"
+    (project / "pipelines" / "large.yaml").write_text(LARGE + f'  look: {{run: "{look}"}}\n', "utf-8")
+    assert run(project) == ("0 [True] False False", "")
+    assert len((project / "children").read_text("utf-8").split()) == 1
+
+
 def test_what_is_known_needs_no_copy(project: Path) -> None:
     run(project)
     assert run(project) == ("0 [] False False", "")
