@@ -343,8 +343,6 @@ def _message(request: AttemptRequest) -> bytes:
         message["unset"] = request.unset
     if request.masks:
         message["masks"] = list(request.masks)
-    if request.files:
-        message["files"] = request.files
     return _packed(message)
 
 

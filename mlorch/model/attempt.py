@@ -15,8 +15,7 @@ class AttemptRequest(NamedTuple):
     and the end of the attempt, before it tells anybody. `lends` are descriptors that stay open in the step's processes
     (locks); they must stay open until the attempt has ended. `masks` are byte strings to be replaced by `***` in the log.
     `timeout`, `grace` and `heartbeat` are seconds (`None`: no bound). While `slots` attempts or more are under way (0: no
-    bound), this one waits its turn, in the order of submission; if we are gone by then, it is never started. `files` are
-    small files that are written before it begins: (path, content).
+    bound), this one waits its turn, in the order of submission; if we are gone by then, it is never started.
     """
 
     token: str
@@ -33,7 +32,6 @@ class AttemptRequest(NamedTuple):
     masks: tuple[bytes, ...] = ()
     unset: tuple[str, ...] = ()
     slots: int = 0
-    files: tuple[tuple[str, bytes], ...] = ()
 
 
 class AttemptRunning(NamedTuple):

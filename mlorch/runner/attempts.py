@@ -184,10 +184,9 @@ def request_of(
         variables[name] = secrets[name]
     if "PATH" in variables:
         variables["PATH"] = _absolute_path(files, variables["PATH"])
-    written: tuple[tuple[str, bytes], ...] = ()
     if check is None:
-        text = _context_json(context, attempt, variables)
-        written = ((variables["MLORCH_CONTEXT"], text.encode("utf-8", "surrogateescape")),)
+        # By us and not by the executor: a disk that is full stops the run, and is no failure of the step.
+        files.write_text(f"{own_files}context.json", _context_json(context, attempt, variables))
     working_dir = context.text(step, step.working_dir, scope, ("working_dir",)) if step.working_dir else ""
     return AttemptRequest(
         attempt.token if check is None else f"{attempt.token}/check",
@@ -203,7 +202,6 @@ def request_of(
         lends,
         tuple(secrets[name].encode() for name in sorted(_used_secrets(context, step)) if name in secrets),
         slots=slots,
-        files=written,
     ), rendered.display
 
 

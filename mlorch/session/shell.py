@@ -99,7 +99,7 @@ class ShellMaker:
         hidden = self._jobs.hidden((pipeline,))
         env = dict(request.env) | ({COMMAND: command} if command else {})
         files = [(command, f"#!/bin/sh\nexec {shlex.join(request.argv)}\n")] if command else []
-        files += [(path, content.decode("utf-8", "surrogateescape")) for path, content in request.files]
+        files.append(_context_file(self._scratch))
         for name, value in secrets.items():
             shown = shown.replace(value, f"${name}" if self._conceal else "***")
         return StepShell(
@@ -219,3 +219,10 @@ class ShellMaker:
                 )
                 return ""
         return f"{self._scratch}/command"
+
+
+def _context_file(scratch: str) -> tuple[str, str]:
+    """The context file, which is there already: its path and text."""
+    path = f"{scratch}/context.json"
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return path, file.read()

@@ -133,7 +133,7 @@ def _recall(memory: Memory | None, key: str) -> dict[str, Any] | None:
 
     try:
         known = loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return known if isinstance(known, dict) and known.keys() == {"data", "places", "warnings"} else None
 

@@ -81,8 +81,7 @@ class _Running:
 class ScriptedExecutor:
     """An `Executor` that asks `script` for the outcome of each request. `poll` winds `clock` forward instead of waiting.
 
-    `requests` are all that were submitted, `cancelled` the tokens that were cancelled, both in order; `files` is what was written
-    for those that began, by path.
+    `requests` are all that were submitted, `cancelled` the tokens that were cancelled, both in order.
     """
 
     def __init__(self, clock: HandWound, script: Callable[[AttemptRequest], Outcome] | None = None) -> None:
@@ -97,7 +96,6 @@ class ScriptedExecutor:
         self._woken = False
         self._closed = False
         self.requests: list[AttemptRequest] = []
-        self.files: dict[str, bytes] = {}
         self.cancelled: list[str] = []
 
     def prepare(self) -> None:
@@ -119,8 +117,6 @@ class ScriptedExecutor:
             self._start(request)
 
     def _start(self, request: AttemptRequest) -> None:
-        for path, content in request.files:
-            self.files[path] = content
         outcome = self._script(request)
         now, at = self._clock.monotonic(), iso_utc(self._clock.wall())
         running = _Running(request, outcome, _FIRST_PID + self.requests.index(request), now, at)

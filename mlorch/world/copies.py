@@ -13,6 +13,8 @@ from mlorch.world.machine import cpus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_PR_SET_PDEATHSIG = 1
+
 
 class Copy:
     """A copy at work. `told` gives what it writes, up to its end, whatever ends it."""
@@ -28,7 +30,8 @@ class Copy:
             self.told.close()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            with contextlib.suppress(ChildProcessError):  # whoever called us ignores SIGCHLD: the system waited for it
+                os.waitpid(pid, 0)
 
 
 def begin(work: Callable[[BinaryIO], object]) -> Copy | None:
@@ -43,6 +46,7 @@ def begin(work: Callable[[BinaryIO], object]) -> Copy | None:
         reading, writing = os.pipe()
     except OSError:
         return None
+    parent = os.getpid()
     try:
         pid = os.fork()
     except OSError:
@@ -52,9 +56,24 @@ def begin(work: Callable[[BinaryIO], object]) -> Copy | None:
     if pid == 0:
         try:
             os.close(reading)
+            _become_nobodys_burden(parent, writing)
             with open(writing, "wb") as file:
                 work(file)
         finally:
             os._exit(0)  # nothing of the command's end is this process's to do
     os.close(writing)
     return Copy(pid, open(reading, "rb"))
+
+
+def _become_nobodys_burden(parent: int, kept: int) -> None:
+    """Of a copy: end when the process ends that it was made of, however that ends, and keep nobody's pipe open."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        if fd != kept:
+            os.dup2(null, fd)
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)  # it ended before it could be asked for

@@ -16,6 +16,7 @@ from zlib import crc32
 from mlorch.world.digests import signature
 from mlorch.world.halves import asked
 from mlorch.world.observed import Observation
+from mlorch.world.regular import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -197,7 +198,7 @@ class IndexFile:
 
     def _read(self) -> None:
         try:
-            with open(self._path, "rb") as file:
+            with open_regular(self._path) as file:
                 head = json.loads(file.readline(4096))
                 if head["index"] != FORMAT or (head["written"] != self._written and head["meant"] != self._meant()):
                     return
@@ -208,7 +209,7 @@ class IndexFile:
             count = head["observations"]
             observations = [Observation(*line.split("\t")) for line in lines[:count]]
             entries = dict(zip(lines[count].split("\t"), lines[count + 1 :], strict=True))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
             return
         self._observations = observations
         self._numbers = {observation: number for number, observation in enumerate(observations)}

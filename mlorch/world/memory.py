@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+from mlorch.world.regular import open_regular
+
 _MOST = 512
 """Files: past that the older half is forgotten."""
 
@@ -19,8 +21,8 @@ class FileMemory:
     def recall(self, key: str) -> str | None:
         """The text kept for `key`, None if there is none."""
         try:
-            with open(f"{self._folder}/{key}", encoding="utf-8", errors="surrogatepass") as file:
-                return file.read()
+            with open_regular(f"{self._folder}/{key}") as file:
+                return file.read().decode("utf-8", "surrogatepass")
         except (OSError, ValueError):
             return None
 

@@ -164,3 +164,19 @@ def test_the_commit_counts_where_it_is_used_however_it_is_written(project: Path,
     git(project, "commit", "-qm", "two", "--allow-empty")
     ran, known = run(project)
     assert (states(ran)["second"], known) == ("succeeded", False)
+
+
+@pytest.mark.parametrize("kind", ["nested", "pipe"])
+@pytest.mark.parametrize("folder", ["index/p", "specs"])
+def test_what_is_kept_may_be_anything_by_now(project: Path, folder: str, kind: str) -> None:
+    run(project)
+    kept = list((project / ".mlorch" / "cache" / folder).iterdir())
+    assert kept
+    for file in kept:
+        file.unlink()
+        if kind == "pipe":
+            os.mkfifo(file)
+        else:
+            file.write_text("[" * 100_000, "utf-8")
+    ran, known = run(project)
+    assert (set(states(ran).values()), known) == ({"cached"}, folder == "specs")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,28 @@ def test_what_is_known_needs_no_copy(project: Path) -> None:
 )
 def test_a_copy_that_fails_is_not_missed(project: Path, there: str) -> None:
     assert run(project, there) == ("0 [True] True False", "")
+
+
+def test_whoever_ignores_the_ends_of_children_may_call(project: Path) -> None:
+    script = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    words = [sys.executable, "-c", script, "-m", "mlorch", "run", "large", "-q"]
+    done = subprocess.run(
+        words, cwd=project, env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_copy_ends_with_the_process_and_keeps_nobody_waiting(project: Path) -> None:
+    """It hangs for ever, and mlorch is killed meanwhile: whoever reads its output reads the end of it."""
+    script = SCRIPT.format(there="told.write(b'x'); told.flush(); signal.pause()", cpus=2)
+    env = {**os.environ, "PYTHONPATH": ROOT}
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=project, env=env, stdout=subprocess.PIPE)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 30
+    while not children.read_text("ascii"):
+        assert time.monotonic() < deadline
+    process.kill()
+    assert process.communicate(timeout=30)[0] == b""
 
 
 def test_one_cpu_needs_no_copy(project: Path) -> None:

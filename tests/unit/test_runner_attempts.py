@@ -282,14 +282,14 @@ def test_a_file_that_cannot_be_read_fails_its_step_only() -> None:
     assert "Permission denied" in run.steps["a"].detail
 
 
-@pytest.mark.parametrize("operation", ["stage", "move", "set_aside"])
+@pytest.mark.parametrize("operation", ["stage", "move", "set_aside", "write_text"])
 @pytest.mark.parametrize("attempts", [1, 2])
 def test_a_place_that_refuses_fails_its_step_only(operation: str, attempts: int) -> None:
     world = World()
     world.files.put("bad/a", "older")
 
     def refuse(what: tuple[str, ...]) -> Exception | None:
-        if what[0] == operation and any(part.startswith("bad/") for part in what):
+        if what[0] == operation and any(part.startswith("bad/") or "/a.1." in part or "/a.2." in part for part in what):
             return FileError(f"cannot {operation} {what[1]}: Permission denied", path=what[1])
         return None
 
@@ -375,7 +375,7 @@ def test_the_environment_of_a_step() -> None:
     assert (env["LEVEL"], env["OTHER"], env["ABOVE"], env["PW"]) == ("step", "x", "above", "hunter22")
     assert request.masks == (b"hunter22",)
     assert "hunter22" not in repr(world.events())
-    context = json.loads(world.executor.files[env["MLORCH_CONTEXT"]])
+    context = json.loads(world.files.text(env["MLORCH_CONTEXT"]) or "")
     assert context["params"] == {"p": [1, "x"]}
     assert context["outputs"]["x"] == "/project/out/.mlorch-r1/a"
     assert "hunter22" not in repr(context)

@@ -101,6 +101,9 @@ def test_a_damaged_memory_is_none(memory: FileMemory, tmp_path: Path) -> None:
     memory.remember("a", "text")
     (tmp_path / "cache/specs/a").write_bytes(b"\xff\xfe\x00")
     assert memory.recall("a") is None
+    (tmp_path / "cache/specs/a").unlink()
+    os.mkfifo(tmp_path / "cache/specs/a")
+    assert memory.recall("a") is None
 
 
 def test_a_memory_that_cannot_be_kept_is_no_error(tmp_path: Path) -> None:

@@ -43,19 +43,6 @@ def open_log(path: str) -> int:
         raise SpawnError(getattr(error, "errno", 0) or errno.EINVAL, f"log {path}: {_reason(error)}") from None
 
 
-def write_file(path: str, content: bytes) -> None:
-    """Create or replace a small file of an attempt. Raises `SpawnError`."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        try:
-            while content:
-                content = content[os.write(fd, content) :]
-        finally:
-            os.close(fd)
-    except (OSError, ValueError) as error:
-        raise SpawnError(getattr(error, "errno", 0) or errno.EINVAL, f"file {path}: {_reason(error)}") from None
-
-
 def enter(folder: str) -> None:
     """Make `folder` the working folder of what is started next. Raises `SpawnError`."""
     try:

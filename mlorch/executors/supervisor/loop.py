@@ -235,8 +235,6 @@ class Supervisor:
             attempt.marks = [os.fsencode(f"{name}={given[name]}") for name in _MARKS if name in given]
         attempt.log_fd = launch.open_log(message["log"])
         attempt.guard = LogGuard(attempt.log_fd, message["log_limit"])
-        for path, content in message.get("files", ()):
-            launch.write_file(path, content)
         launch.enter(message["cwd"])
         out = attempt.log_fd
         if message.get("masks"):

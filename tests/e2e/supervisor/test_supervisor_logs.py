@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import os
 import urllib.parse
@@ -19,20 +18,6 @@ def test_a_log_is_for_its_owner_only(bench: Any) -> None:
     bench.run("a", ("true",))
     assert (bench.folder / "a.log").stat().st_mode & 0o777 == 0o600
     assert bench.log("a") == b""
-
-
-def test_small_files_are_written_before_it_begins(bench: Any) -> None:
-    note = bench.folder / "a.note"
-    note.write_bytes(b"left by an attempt of this name, and longer")
-    assert bench.run("a", f"cat {note}", files=((str(note), b"\xff\0 {}"),)).exit_code == 0
-    assert bench.log("a") == b"\xff\0 {}"
-
-
-def test_a_small_file_that_cannot_be_written_is_an_end_without_a_start(bench: Any) -> None:
-    done = bench.run("a", ("true",), files=((str(bench.folder / "gone" / "note"), b""),))
-    assert (done.cause, done.errno) == ("spawn", errno.ENOENT)
-    assert "gone/note: there is no such file or folder" in done.spawn_error
-    assert "a" not in bench.running
 
 
 def test_both_streams_in_order(bench: Any) -> None:
