@@ -169,8 +169,8 @@ class Runner:
                 self._retire()
                 if self._active or self._busy or self._closing:
                     self._wait()
-        except BaseException:
-            self._abandon()
+        except BaseException as error:
+            self._abandon(wait=isinstance(error, Exception))  # else somebody wants the process gone at once
             raise
         return [job.outcome for job in order if job.outcome is not None]
 
@@ -469,14 +469,33 @@ class Runner:
         if run is not None:
             run.ended(done)
 
-    def _abandon(self) -> None:
+    def _abandon(self, *, wait: bool) -> None:
         """Something stops mlorch itself: end what runs; the journal says what was begun, and the next call recovers it."""
-        for run, job in self._active:
+        for run, _ in self._active:
             run.end_running()
+        if wait:
+            self._see_them_end()
+        for _, job in self._active:
             job.journal.close()
         for job in self._closing.values():
             job.journal.close()
         self._ports.executor.close()
+
+    def _see_them_end(self) -> None:
+        """Wait for what was told to end: no process of a run outlives it. One that even KILL does not end is given up."""
+        executor, clock = self._ports.executor, self._ports.clock
+        attempts = [attempt for run, _ in self._active for attempt in run.running.values()]
+        running = {attempt.current for attempt in attempts}
+        now, before = clock.monotonic(), -1.0
+        give_up = now + max((attempt.step.grace for attempt in attempts), default=0.0) + ORPHAN_GRACE
+        hurried = False
+        while running and before < now < give_up:  # an executor that does not wait has nothing more to tell
+            if self._hurry and not hurried:
+                hurried = True
+                for run, _ in self._active:
+                    run.end_running(hurry=True)
+            running -= {event.token for event in executor.poll(TICK) if isinstance(event, AttemptDone)}
+            before, now = now, clock.monotonic()
 
 
 def _cut_off(context: Context) -> bool:

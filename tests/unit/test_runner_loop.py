@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlorch.model.errors import ExitCode, FileError
+from mlorch.model.errors import ExitCode, FileError, StateError
 from mlorch.model.events import RunEnded, RunStarted, StepEnded
 from mlorch.model.states import RunState
 from mlorch.runner.loop import AHEAD, BRIEF, IfBusy, Options
@@ -417,3 +417,14 @@ def test_a_kill_leaves_a_run_that_the_next_one_calls_lost() -> None:
     assert [r.state for r in world.state("p", "").runs] == [RunState.LOST, RunState.SUCCEEDED]
     assert run.run_id == "r2"
     assert any("was cut off" in note for note in world.watcher.notes)
+
+
+def test_nothing_runs_on_when_the_state_cannot_be_written() -> None:
+    """Its process is seen to end, also the one that does not end by itself."""
+    hangs = Outcome(lasts=None, stubborn=True)
+    world = World(lambda request: hangs if "/b/" in request.token else Outcome(lasts=1.0))
+    world.journal().room = 3  # the start of the run and of both attempts
+    with pytest.raises(StateError):
+        world.run(pipeline("a: {run: tool}\nb: {run: tool}"))
+    assert world.executor.cancelled == ["r1/b/1"]
+    assert world.executor._running == {}
