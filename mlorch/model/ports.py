@@ -126,7 +126,10 @@ class Files(Protocol):
         ...
 
     def written(self, path: str) -> tuple[int | None, str]:
-        """What a step wrote to `path`: the bytes of a file, or of all files of a folder (None if missing); and what `outside` says of it."""
+        """What a step wrote to `path`: the bytes of a file, or of all files of a folder (None if missing); and why it may not be published.
+
+        The latter begins with a verb (`is a link …`), and is "" when it may.
+        """
         ...
 
     def read_text(self, path: str, limit: int) -> str | None:
@@ -138,7 +141,7 @@ class Files(Protocol):
         ...
 
     def flush(self, paths: Sequence[str]) -> None:
-        """Make the bytes of files and folders (with all below) durable. Safe to call from another thread."""
+        """Make the bytes of files and folders (with all below) durable. Safe to call from another thread. Raises `FileError`, `StateError`."""
         ...
 
     def flush_folders(self, paths: Sequence[str]) -> None:

@@ -376,7 +376,7 @@ def failed_check(context: Context, attempt: Attempt, check: Check, happened: str
 def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> None:
     place = attempt.staged[output.name]
     shown = f"${{{{ outputs.{output.name} }}}}" if output.name != METRICS else "$MLORCH_METRICS"
-    size, outside = files.written(place)
+    size, wrong = files.written(place)
     if size is None:
         changed = files.modified(output.path)
         if place != output.path and changed is not None and repr(changed) != attempt.before.get(output.name):
@@ -388,8 +388,8 @@ def _examine_output(files: Files, attempt: Attempt, output: PlannedOutput) -> No
         raise AttemptError(
             "output", f"it exited 0 without writing its output {output.name}: write to {shown} ({output.path})"
         )
-    if outside:
-        raise AttemptError("output", f"its output {output.name} is a link, and may not be published: {outside}")
+    if wrong:
+        raise AttemptError("output", f"its output {output.name} ({output.path}) {wrong}")
     if output.non_empty and not size:
         raise AttemptError(
             "output", f"its output {output.name} ({output.path}) is empty, and `check: non_empty` says it may not be"

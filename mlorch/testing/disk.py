@@ -159,12 +159,14 @@ class MemoryFiles:
         return 0.0 if full in self._folders else None
 
     def written(self, path: str) -> tuple[int | None, str]:
-        """Bytes of a file or of all files of a folder, None if missing; and what `outside` says."""
+        """Bytes of a file or of all files of a folder, None if missing; and why it may not be published."""
         full = self.absolute(path)
+        outside = self.outside(path)
+        wrong = f"is a link, and may not be published: {outside}" if outside else ""
         if full in self._files:
-            return len(self._files[full].data), self.outside(path)
+            return len(self._files[full].data), wrong
         if full in self._folders:
-            return sum(len(f.data) for _, f in self._below(full)), self.outside(path)
+            return sum(len(f.data) for _, f in self._below(full)), wrong
         return None, ""
 
     def read_text(self, path: str, limit: int) -> str | None:

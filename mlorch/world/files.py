@@ -44,6 +44,7 @@ class ProjectFiles:
         self._real_folders: dict[str, str] = {}
         self._clock = clock or SystemClock()
         self._durable = durable
+        self._user = os.geteuid()
         self._digester = Digester(DigestCache(f"{cache_dir}/digests") if cache_dir else None, probe=cache_dir)
         # What was read in a staging folder, until it is moved; what was moved, until it is looked at.
         self._staged: dict[str, Seen | None] = {}
@@ -191,12 +192,16 @@ class ProjectFiles:
             raise file_error(error, path, "look at") from error
 
     def written(self, path: str) -> tuple[int | None, str]:
-        """What a step wrote to `path`: the bytes of a file, or of all files of a folder (None if missing); and what `outside` says of it."""
+        """What a step wrote to `path`: the bytes of a file, or of all files of a folder (None if missing); and why it may not be published.
+
+        What cannot be read later must be known before it replaces a former output.
+        """
         full = self.absolute(path)
         try:
             status = os.lstat(full)
             if stat.S_ISREG(status.st_mode):  # by far the most: one look tells all
-                return status.st_size, self._leads_out(path, self._in_real_folder(full))
+                outside = self._leads_out(path, self._in_real_folder(full))
+                return status.st_size, self._unpublishable(full, status, outside)
             status = os.stat(full)
             size = status.st_size
             if stat.S_ISDIR(status.st_mode):
@@ -205,11 +210,19 @@ class ProjectFiles:
                     for _, entry in walk(full)
                     if not entry.is_dir(follow_symlinks=False)
                 )
-            return size, self.outside(path)
+            return size, self._unpublishable(full, status, self.outside(path))
         except (FileNotFoundError, NotADirectoryError):
             return None, ""
         except OSError as error:
             raise file_error(error, path, "look at") from error
+
+    def _unpublishable(self, full: str, status: os.stat_result, outside: str) -> str:
+        if outside:
+            return f"is a link, and may not be published: {outside}"
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            return "is neither a file nor a folder"
+        ours = status.st_uid == self._user and status.st_mode & stat.S_IRUSR
+        return "" if ours or os.access(full, os.R_OK) else "cannot be read: Permission denied"
 
     def read_text(self, path: str, limit: int) -> str | None:
         """Up to `limit` bytes as UTF-8 (damage replaced); None if missing. `limit` + 1 bytes or more raise `ValueError`."""
@@ -339,7 +352,7 @@ class ProjectFiles:
     # Durability.
 
     def flush(self, paths: Sequence[str]) -> None:
-        """Make the bytes of files and folders (with all below) durable. Safe to call from another thread. Raises `StateError`."""
+        """Make the bytes of files and folders (with all below) durable. Safe to call from another thread. Raises `FileError`, `StateError`."""
         if self._durable:
             from mlorch.world.flushing import flush_paths
 

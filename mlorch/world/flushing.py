@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mlorch.world.digests import walk
-from mlorch.world.trouble import state_error
+from mlorch.world.trouble import file_error, state_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,8 @@ _DIRTY_KB = 128 * 1024
 def flush_paths(paths: Sequence[str], *, below: bool = True) -> None:
     """Flush files and folders (absolute); for folders also all that lies below, unless `below` is False.
 
-    A path that is not there is passed over. Raises `StateError` when the disk fails: never flush again then, it may lie.
+    A path that is not there is passed over. Raises `FileError` for what we may neither read nor write, and `StateError` when the disk
+    fails: never flush again then, it may lie.
     """
     everything = _with_below(paths) if below else list(paths)
     if len(everything) >= MANY and _little_waits():
@@ -69,6 +70,8 @@ def _open_to_write(path: str) -> int:
     """A file that its step made write-only can be flushed all the same."""
     try:
         return os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except PermissionError as error:
+        raise file_error(error, path, "flush") from error  # one output that we may not touch, and no disk that fails
     except OSError as error:
         raise state_error(error, path, "flush") from error
 

@@ -271,6 +271,31 @@ def test_a_pipe_is_refused_and_not_waited_for(root: Path, files: ProjectFiles) -
     files.flush(["pipe", "d"])
 
 
+def test_what_a_step_wrote_and_why_it_may_not_be_published(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(root / "pipe")
+    (root / "to_pipe").symlink_to("pipe")
+    (root / "away").symlink_to("/etc/passwd")
+    (root / "closed").write_text("12")
+    (root / "closed").chmod(0)
+    files = ProjectFiles(str(root))
+    assert files.written("pipe") == (0, "is neither a file nor a folder")
+    assert files.written("to_pipe") == (0, "is neither a file nor a folder")
+    assert files.written("away")[1].startswith("is a link, and may not be published: away leads out")
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.R_OK)  # for whoever is not root
+    assert files.written("closed") == (2, "cannot be read: Permission denied")
+    (root / "closed").chmod(0o600)
+    assert files.written("closed") == (2, "")
+
+
+def test_one_file_that_may_not_be_flushed_is_no_failing_disk(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(FileError, match="data/x"):
+        ProjectFiles(str(root)).flush(["data/x"])
+
+
 def test_links_that_lead_out_are_told(root: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (root / "folder").symlink_to("../elsewhere")

@@ -81,3 +81,18 @@ def test_a_plan_says_that_a_step_with_effects_outside_is_not_repeated(project: P
     assert project.json("why", "sends", "send")["data"]["reason"] == "unsafe"
     (plan,) = project.json("plan", "sends", "--rerun-unsafe")["data"]["pipelines"]
     assert [step["action"] for step in plan["steps"]] == ["run", "run"]
+
+
+def test_what_cannot_be_published_leaves_the_former_output(project: Project) -> None:
+    write(
+        project,
+        "pipe",
+        "params: {bad: 'no'}\nsteps:\n  one:\n    outputs: {o: out/a}\n"
+        "    run: 'if [ ${{ params.bad }} = yes ]; then mkfifo ${{ outputs.o }}; else echo ok > ${{ outputs.o }}; fi'\n"
+        "  two: {run: echo 2}\n",
+    )
+    assert project("run", "pipe").returncode == 0
+    done = project("run", "pipe", "--param", "bad=yes")
+    assert done.returncode == 1
+    assert "its output o (out/a) is neither a file nor a folder" in done.stdout
+    assert (project.folder / "out/a").read_text() == "ok\n"
