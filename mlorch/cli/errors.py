@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from mlorch.model.errors import ExitCode, MlorchError, SpecError, UsageError
+from mlorch.model.errors import ExitCode, MlorchError, SpecError, StateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,6 +134,9 @@ def _with_source(terminal: Terminal, problem: Diagnostic) -> Diagnostic:
 
 def bug(terminal: Terminal, error: BaseException) -> int:
     """Keep the traceback in a file and say where it is."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        # It may be met anywhere, also by an import: no file can be opened, and that is nothing to report.
+        return failed(terminal, StateError("too many open files", "raise `ulimit -n`"))
     import traceback
 
     text = "".join(traceback.format_exception(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from mlorch.lang.terms import CONSTANTS, ExpressionError, Path
@@ -122,3 +123,12 @@ def to_text(value: object, shown: str = "the value") -> str:
     if is_time(value):
         return str(value.isoformat())  # type: ignore[attr-defined]  # the same
     raise ExpressionError(f"{shown} cannot be written as text")
+
+
+def holds_half_characters(value: object) -> bool:
+    """Whether a text in what JSON gave holds a lone surrogate: JSON can say it, and no file, variable or argument can hold it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -12,6 +12,7 @@ from mlorch.engine.context import METRICS, StepsView
 from mlorch.engine.manifest import used_parameters
 from mlorch.lang.commands import parse_command, render_command
 from mlorch.lang.expressions import ExpressionError, condition, render
+from mlorch.lang.values import holds_half_characters
 from mlorch.model.attempt import AttemptRequest
 from mlorch.model.events import StepSucceeded
 from mlorch.model.spec import Write
@@ -31,6 +32,7 @@ VALUES_LIMIT = 1024 * 1024
 METRICS_LIMIT = 16 * 1024 * 1024
 STAGING = ".mlorch-"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_in_ascii = json.JSONEncoder().encode
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -287,7 +289,8 @@ def text_of(value: object) -> str:
 def _context_json(context: Context, attempt: Attempt, variables: Mapping[str, str]) -> str:
     step = attempt.step
     partition = context.partition() if context.key else {}
-    return _encode(
+    # In ASCII: a parameter may hold bytes that are no UTF-8, and this is JSON all the same.
+    return _in_ascii(
         {
             "pipeline": context.pipeline.name,
             "step": step.id,
@@ -448,9 +451,12 @@ def _json(text: str) -> Any:
         return value if isfinite(value) else refuse(digits)
 
     try:
-        return json.loads(text, parse_constant=refuse, parse_float=number)
+        found = json.loads(text, parse_constant=refuse, parse_float=number)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    if "\\u" in text and holds_half_characters(found):
+        raise ValueError("it holds half a character (a lone surrogate)")
+    return found
 
 
 def _metrics(files: Files, path: str) -> Any:

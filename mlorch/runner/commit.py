@@ -123,8 +123,14 @@ class Committer:
 
     def _something(self, waiting: int) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="mlorch-commit", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="mlorch-commit", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise StateError(
+                    "cannot start a thread: this user, or the machine, may have no more of them", "raise `ulimit -u`"
+                ) from error
+            self._thread = thread
         elif waiting == 1:
             # It sleeps without a limit only while there is nothing; waking it for each would cost a switch of threads.
             self._condition.notify()

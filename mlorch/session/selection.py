@@ -10,6 +10,7 @@ from mlorch.lang.globs import is_glob, match
 from mlorch.lang.keys import keys_of, pattern_parts
 from mlorch.lang.params import check_value, coerce_text
 from mlorch.lang.partitions import closed, closes_at, last_closed, parse_label, within
+from mlorch.lang.values import holds_half_characters
 from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import FileError, NotReadyError, SpecError, UsageError
 from mlorch.session.workspace import meant
@@ -312,8 +313,10 @@ def _params_file(file: str) -> dict[str, Any]:
     if file.endswith(".json"):
         try:
             found = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SpecError((Diagnostic("E413", f"--params-file {file} is no JSON: {error}"),)) from error
+        if holds_half_characters(found):
+            raise SpecError((Diagnostic("E413", f"--params-file {file} holds half a character (a lone surrogate)"),))
         if not isinstance(found, dict):
             raise SpecError((Diagnostic("E413", f"--params-file {file} holds no mapping of names to values"),))
         return found

@@ -84,7 +84,11 @@ class Workspace:
 
         # Where the state folder is unless the file says otherwise: that is known only when it has been read.
         memory = self._memory_in(f"{self.root}/{Project().state}/cache")
-        loaded = load_project(self._read(PROJECT_FILE), PROJECT_FILE, memory)
+        try:
+            data = self._read(PROJECT_FILE)
+        except FileError as error:
+            raise SpecError((Diagnostic("E001", error.message, Place(PROJECT_FILE), error.hint),)) from error
+        loaded = load_project(data, PROJECT_FILE, memory)
         return self._accept(loaded.value, loaded.diagnostics)
 
     def _memory_in(self, cache: str) -> AheadMemory:

@@ -183,6 +183,7 @@ def test_values(written: str, seen: dict[str, object]) -> None:
         ("n=1e999", "not of type integer"),
         ('{"n": 1' + "0" * 5000 + "}", "is no JSON"),
         ("n=" + "[" * 100_000, "not of type integer"),
+        ('{"n": "a\\ud800"}', "half a character"),
         ("n=1\n" + "#" * 1024 * 1024, "small results"),
     ],
 )
@@ -193,7 +194,7 @@ def test_wrong_values_fail_the_step(written: str, told: str) -> None:
     assert told in run.steps["a"].detail
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", '{"n": Infinity}', '{"n": -1e999}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "[1]", "{", '{"n": Infinity}', '{"n": -1e999}', "[" * 100_000, '{"\\udc00": 1}'])
 def test_wrong_metrics_fail_the_step(text: str) -> None:
     world = World(metrics={"a": text})
     run = world.run(pipeline("a: {run: tool, metrics: out/m.json}"))

@@ -217,6 +217,17 @@ def test_a_disk_that_fails_reaches_the_caller(fault: str) -> None:
     bench.committer.close()
 
 
+def test_where_no_thread_can_be_started_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    bench = Bench()
+    with pytest.raises(StateError, match="cannot start a thread"):
+        bench.committer.submit(bench.publication("a", "x"))
+    bench.committer.close()
+
+
 def test_closing_leaves_what_is_queued_for_recovery() -> None:
     bench = Bench()
     bench.committer.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.cli.conftest import Project
@@ -169,3 +172,41 @@ def test_a_run_gives_the_failure_as_its_reason_before_what_was_not_ready(project
            + "  bad: {run: exit 4}\n")  # fmt: skip
     (run,) = project.json("run", "mixed", code=1)["data"]["runs"]
     assert run["reason"] == "bad: exit status 4"
+
+
+def test_a_parameter_of_half_a_character_is_wrong(project: Project) -> None:
+    (project.folder / "half.json").write_text('{"n": "a\\ud800"}', "utf-8")
+    done = project("run", "demo", "-p", "2013-01-04", "--params-file", "half.json")
+    assert done.returncode == 3
+    assert "half.json holds half a character" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["folder", "binary"])
+@pytest.mark.parametrize("command", [("run", "demo"), ("status",), ("plan", "demo")])
+def test_a_project_file_that_is_none_is_a_wrong_spec(project: Project, kind: str, command: tuple[str, ...]) -> None:
+    file = project.folder / "mlorch.yaml"
+    file.unlink(missing_ok=True)
+    if kind == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(b"\0\1" * 500)
+    done = project(*command)
+    assert done.returncode == 3
+    assert "error E001" in done.stderr and "mlorch.yaml" in done.stderr
+
+
+def test_too_few_descriptors_are_no_bug(project: Project) -> None:
+    """Whichever call meets the bound first."""
+    for most in range(4, 12):
+        done = project.shell(f"ulimit -n {most}; mlorch run demo -p 2013-01-04 -q")
+        assert done.returncode in (0, 1, 9, 127), (most, done.stderr)
+        assert "bug" not in done.stderr
+
+
+def test_what_a_parameter_holds_beside_utf8_leaves_the_context_readable(project: Project) -> None:
+    (project.folder / "pipelines" / "odd.yaml").write_text(
+        "mlorch: 1\nname: odd\nkind: training\nowner: d@example.org\nparams: {p: {type: string}}\n"
+        "steps:\n  one: {run: ['sh', '-c', 'cp $MLORCH_CONTEXT $MLORCH_OUTPUT_O', x, '${{ params.p }}'], outputs: {o: c}}\n"
+    )
+    assert project("run", "odd", "--param", "p=\udcffä").returncode == 0
+    assert json.loads((project.folder / "c").read_bytes())["params"] == {"p": "\udcffä"}
