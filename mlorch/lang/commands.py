@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mlorch.lang.executed import Candidate, candidates
+from mlorch.lang.executed import Candidate, candidates, code_at, keeps_variables_back
 from mlorch.lang.expressions import Expression, ExpressionError, has_expression, parts
-from mlorch.lang.interpreters import SHELLS, code_argument, only_paths
+from mlorch.lang.interpreters import RUN_BY_SHELLS, code_argument, hands_to_shell, is_awk, is_shell, only_paths
 from mlorch.lang.rendering import Command, Mode, RenderedCommand, list_in_text, render_command, show_command
-from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, use_variable
+from mlorch.lang.words import HARMLESS, CommandError, Pieces, Slot, Where, in_awk, known_start, use_variable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mlorch.lang.shellwords import ShellText
 
@@ -158,8 +158,7 @@ def executed(command: Command) -> tuple[Candidate, ...]:
 
 
 def _shell_code(words: list[str | None], start: int) -> int:
-    name = (words[start] or "").rsplit("/", 1)[-1]
-    return code_argument(words, start) if name in SHELLS else -1
+    return code_argument(words, start) if is_shell(words[start]) else -1
 
 
 def _simple_commands(command: Command) -> Iterator[list[str | None]]:
@@ -227,19 +226,36 @@ def _argv(run: str | tuple[str, ...], arguments: tuple[Pieces, ...]) -> Command:
     script = -1
     if slots:
         _refuse_secrets(slots)
-        literals = [pieces[0] if len(pieces) == 1 and isinstance(pieces[0], str) else None for pieces in arguments]
+        literals = [known_start(pieces) for pieces in arguments]
+        _refuse_variables(run, arguments, literals)
         for start, literal in enumerate(literals):
-            index = code_argument(literals, start) if literal else -1
+            index = code_at(literals, start) if literal else -1
             if index < 0 or not any(isinstance(piece, Slot) for piece in arguments[index]):
                 continue
-            if (literal or "").rsplit("/", 1)[-1] in SHELLS and script < 0:
+            if is_shell(literal) and script < 0 and keeps_variables_back(literals, start) < 0:
                 script = index
                 read = _nested(run, index, arguments[index])
                 arguments = (*arguments[:index], read.pieces, *arguments[index + 1 :])
             else:
-                _check_code(run, index, arguments[index], literal or "")
+                _check_code(run, index, arguments[index], literals, start)
     words = tuple(_template(pieces) for pieces in arguments)
     return _command(run, "argv", slots=slots, words=words, arguments=arguments, script=script)
+
+
+def _refuse_variables(
+    run: str | tuple[str, ...], arguments: tuple[Pieces, ...], literals: Sequence[str | None]
+) -> None:
+    """Values for variables that a shell executes, in the assignments of `env`."""
+    assigns = False
+    for index, (pieces, literal) in enumerate(zip(arguments, literals, strict=True)):
+        name, equals, _ = (literal or "").partition("=")
+        if not equals and not name.startswith("-"):
+            # The name of a variable to be left out (`env -u NAME`) goes between, a command ends them.
+            assigns = name.rsplit("/", 1)[-1] == "env" or (assigns and literals[index - 1] in ("-u", "--unset"))
+        slot = next((piece for piece in pieces if isinstance(piece, Slot)), None)
+        if assigns and slot is not None and name in RUN_BY_SHELLS:
+            message = f"`{slot.typed}`: a shell runs what `{name}` holds"
+            raise CommandError(message, slot.expression.offset, "write a fixed text", _word(run, index))
 
 
 def _nested(run: str | tuple[str, ...], index: int, pieces: Pieces) -> ShellText:
@@ -250,18 +266,31 @@ def _nested(run: str | tuple[str, ...], index: int, pieces: Pieces) -> ShellText
         raise CommandError(error.message, error.offset, error.hint, _word(run, index)) from None
 
 
-def _check_code(run: str | tuple[str, ...], index: int, pieces: Pieces, program: str) -> None:
+def _check_code(
+    run: str | tuple[str, ...], index: int, pieces: Pieces, literals: Sequence[str | None], start: int
+) -> None:
+    program, outer = literals[start] or "", keeps_variables_back(literals, start)
     for piece in pieces:
         if not isinstance(piece, Slot):
             continue
         if not only_paths(piece):
-            raise CommandError(
-                f"`${{{{ {piece.expression.text} }}}}`: `{program}` would read it as code",
-                piece.expression.offset,
-                f"{_in_python(piece.expression)}, or pass it as an argument after the program's text",
-                _word(run, index),
-            )
+            message, hint = f"`{program}` would read it as code", _instead(program, piece.expression)
+            if outer >= 0 and is_shell(program):
+                starter = literals[outer]
+                fixed = starter is not None and "\0" not in starter
+                started = f"`{starter}`, which starts that," if fixed else "what starts that"
+                message = f"it would be code for `{program}`, and {started} may not hand variables on"
+                hint = _handed_over(program, piece, literals)
+            raise CommandError(f"`{piece.typed}`: {message}", piece.expression.offset, hint, _word(run, index))
         piece.code = True
+
+
+def _handed_over(program: str, slot: Slot, literals: Sequence[str | None]) -> str:
+    """The advice for a shell to which no variables get."""
+    if any(word is not None and word.rsplit("/", 1)[-1] == "ssh" for word in literals):
+        # What ssh is given becomes one text, which the shell over there reads: no argument is safe.
+        return "write it to a file, and read that over there"
+    return f"hand it over as an argument: `{program} -c '… \"$1\"' {program} {slot.typed}`"
 
 
 def _from_list(run: tuple[str, ...]) -> Command:
@@ -283,6 +312,15 @@ def _from_list(run: tuple[str, ...]) -> Command:
 
 def _in_python(expression: Expression) -> str:
     return use_variable(expression, 'os.environ["{}"]')
+
+
+def _instead(program: str, expression: Expression) -> str:
+    if is_awk(program):
+        return in_awk(expression)
+    if is_shell(program) or hands_to_shell(program):
+        variable = use_variable(expression, '"${}"')
+        return f"{variable}, so that only its name is code"
+    return f"{_in_python(expression)}, or pass it as an argument after the program's text"
 
 
 def _python(run: str) -> Command:

@@ -6,8 +6,15 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mlorch.lang.interpreters import code_argument, only_paths, program_option
-from mlorch.lang.words import CommandError, Slot, use_variable
+from mlorch.lang.executed import code_at, starts_program
+from mlorch.lang.interpreters import (
+    EVALUATED,
+    RUN_BY_SHELLS,
+    is_awk,
+    only_paths,
+    shell_argument,
+)
+from mlorch.lang.words import CommandError, Slot, in_awk, known_start, use_variable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,20 +30,21 @@ _ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=", re.ASCII)
 _NUMERIC = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v", "-R"})
 _BINARY = _NUMERIC - {"-v", "-R"} | {"=", "==", "!=", "<", ">", "=~", "-nt", "-ot", "-ef"}
 
+_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+_OTHER_NAME = "give the variable another name"
+
 
 def check_command(command: Sequence[Word], *, any_slots: bool) -> None:
     """Hold one simple command against the rules. Raises `CommandError`."""
-    start = 0
-    while start < len(command) - 1 and (
-        command[start].literal in _PREFIXES
-        or (start and command[start].prefix.startswith("-"))
-        or _is_set(command, start)
-    ):
-        start += 1
+    start = _start(command)
     first = command[start].literal or ""
     rest = command[start + 1 :]
     if first in _DECLARES:
         _check_declaration(first, rest, any_slots=any_slots)
+    if any_slots:
+        _check_hidden(first, rest, command[start].offset)
+    for word in command[:start] if first not in _DECLARES else rest:
+        check_assigned(word)
     if not any(word.slots for word in rest):
         return
     if first in _READS_CODE:
@@ -52,6 +60,44 @@ def check_command(command: Sequence[Word], *, any_slots: bool) -> None:
                 _refuse((word,), "`printf -v` would read it as code")
     else:
         _check_program(command, start)
+
+
+def _start(command: Sequence[Word]) -> int:
+    """The index of the first word that does not only say how the rest is started."""
+    start = 0
+    while start < len(command) - 1 and (
+        command[start].literal in _PREFIXES
+        or (start and command[start].prefix.startswith("-"))
+        or _is_set(command, start)
+    ):
+        start += 1
+    return start
+
+
+def check_assigned(word: Word) -> None:
+    """Refuse `NAME=value` with a value where the shell executes or evaluates what NAME holds."""
+    name = word.prefix.split("=", 1)[0].split("[", 1)[0].rstrip("+")
+    if not word.slots or "=" not in word.prefix:
+        return
+    if name in RUN_BY_SHELLS:
+        raise CommandError(f"the shell runs what `{name}` holds", word.offset, "write a fixed text")
+    if name in EVALUATED:
+        raise CommandError(f"`{name}` is a number to the shell, which evaluates values", word.offset, _OTHER_NAME)
+
+
+def _check_hidden(first: str, rest: Sequence[Word], offset: int) -> None:
+    """Where values come in unseen: from the standard input, or word by word in a loop."""
+    names = [word.literal or "" for word in rest]
+    if first in (".", "source") and names and names[0].startswith(_STREAMS):
+        raise CommandError(
+            f"`{first} {names[0]}` makes the shell run what it reads", offset, "put it into a script of its own"
+        )
+    read = names if first == "read" else names[:1] if first in ("for", "select") else ()
+    if first == "printf" and names[:1] == ["-v"]:
+        read = names[1:2]
+    for name in read:
+        if name.split("[", 1)[0] in EVALUATED:
+            raise CommandError(f"`{name}` is a number to the shell, which evaluates values", offset, _OTHER_NAME)
 
 
 def _is_set(command: Sequence[Word], index: int) -> bool:
@@ -99,15 +145,27 @@ def _check_test(rest: Sequence[Word]) -> None:
 
 
 def _check_program(command: Sequence[Word], start: int) -> None:
-    index = code_argument([word.literal for word in command], start)
-    for position in range(start + 1, len(command)):
-        literal = command[position].literal
-        if index < 0 and literal is not None and program_option(literal):
-            index = code_argument([word.literal for word in command], position)
-    if index < 0:
-        return
-    for slot in command[index].slots:
+    """Hold the code arguments of all interpreters among the words against the rule."""
+    command = command[start:]
+    words = [known_start(word.pieces) for word in command]
+    for position in range(len(words)):
+        if command[position].literal is None:
+            index = shell_argument(words, position) if _may_be_shell(command[position], words, position) else -1
+        else:
+            index = code_at(words, position)
+        if index >= 0:
+            _check_code(command[index], command[position].literal)
+
+
+def _may_be_shell(word: Word, words: Sequence[str | None], position: int) -> bool:
+    """A program that only a variable names (`$SHELL -c …`): it may be a shell."""
+    return not word.slots and starts_program(words, position)
+
+
+def _check_code(code: Word, program: str | None) -> None:
+    for slot in code.slots:
         if not only_paths(slot):
-            name = command[start].literal
-            _refuse(command[index : index + 1], f"`{name}` would read it as code")
+            hint = in_awk(slot.expression) if is_awk(program) else ""
+            shown = "a program that a variable names" if program is None else f"`{program}`"
+            _refuse((code,), f"{shown} would read it as code", hint)
         slot.code = True

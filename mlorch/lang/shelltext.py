@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mlorch.lang.shellquotes import Frame, Quotes
-from mlorch.lang.shellrules import check_command
+from mlorch.lang.shellrules import check_assigned, check_command
 from mlorch.lang.shellwords import ShellText, Word
 from mlorch.lang.syntax import parts
 from mlorch.lang.words import CommandError, Slot, Where
@@ -163,9 +163,10 @@ class _Reader(Quotes):
 
     def _array(self, frame: Frame, depth: int) -> None:
         """The elements of `name=( … )`: words, and nothing that is executed."""
-        inner = Frame(no_command=True, first=False)
+        inner, name = Frame(no_command=True, first=False), str(frame.pieces[0])
         while self.position < self.limit:
             if self._slot_at(self.position):
+                check_assigned(Word((name, self.slots[self.position][1]), frame.start))
                 if inner.pieces and isinstance(inner.pieces[0], str) and inner.pieces[0].startswith("["):
                     self._refuse_slot(self.position, "in the index of an array, which the shell evaluates", "")
                 self._take_slot(inner, Where.WORD)
@@ -240,7 +241,7 @@ class _Reader(Quotes):
                 frame.double = word.offset
         self.words.append(word)
         if frame.first and _ASSIGNMENT.match(self.text, word.offset):
-            self._check_assignment(word)
+            check_assigned(word)
             return
         if len(word.pieces) == 1 and word.slots and word.slots[0].where is Where.WORD:
             word.slots[0].alone = True
@@ -250,11 +251,6 @@ class _Reader(Quotes):
         frame.command.append(word)
         if len(frame.command) == 2 and frame.command[0].literal == "function":
             frame.command, frame.first, frame.no_command = [], True, False
-
-    def _check_assignment(self, word: Word) -> None:
-        name = word.prefix.split("=", 1)[0].rstrip("+")
-        if word.slots and name in ("PS0", "PS1", "PS4", "PROMPT_COMMAND"):
-            raise CommandError(f"the shell runs what `{name}` holds", word.offset)
 
     def _end_command(self, frame: Frame) -> None:
         self._end_word(frame)

@@ -6,6 +6,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlorch.lang.terms import Expression, Path
 
 
@@ -85,3 +87,16 @@ def use_variable(expression: Expression, spelling: str = "${}") -> str:
     if name:
         return f"use the variable {spelling.format(name)}"
     return f"give it a name under `env`, as in `env: {{VALUE: '${{{{ {expression.text} }}}}'}}`, and use {spelling.format('VALUE')}"
+
+
+def in_awk(expression: Expression) -> str:
+    """The advice for a value in the program of an awk."""
+    return f"pass it with `-v value=${{{{ {expression.text} }}}}` and write `value` in the program"
+
+
+def known_start(pieces: Sequence[str | Slot | None]) -> str | None:
+    """A word as far as it is fixed: all of it, or what comes before a value with a NUL after it; None if a value leads."""
+    if not pieces:
+        return ""
+    first = pieces[0]
+    return None if not isinstance(first, str) else first if len(pieces) == 1 else f"{first}\0"

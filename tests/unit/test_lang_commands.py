@@ -119,6 +119,105 @@ def test_where_a_value_could_become_code_it_is_refused(run: str | tuple[str, ...
 
 
 @pytest.mark.parametrize(
+    ("run", "message", "hint"),
+    [
+        # Options before the code of a shell, and programs that hand code to one.
+        (("bash", "-oc", "pipefail", "echo '${{ params.x }}'"), "inside single quotes", ""),
+        (("bash", "--norc", "+x", "-c", "echo '${{ params.x }}'"), "inside single quotes", ""),
+        (("bash", "-c", "--", "echo '${{ params.x }}'"), "inside single quotes", ""),
+        (("bash", "+c", "-e", "echo '${{ params.x }}'"), "inside single quotes", ""),
+        ('cd .; bash -euo pipefail -c "${{ params.x }}"', "`bash` would read it as code", ""),
+        ('cd .; bash +x -c -- "${{ params.x }}"', "`bash` would read it as code", ""),
+        (("flock", "l", "-c", "echo ${{ params.x }}"), "`flock` would read it as code", '"$MLORCH_PARAM_X"'),
+        ('cd .; flock -w 5 l -c "echo ${{ params.x }}"', "`flock` would read it as code", ""),
+        (("su", "root", "-c", "echo ${{ params.x }}"), "`su` would read it as code", '"$MLORCH_PARAM_X"'),
+        (("su", "root", "--command=${{ params.x }}"), "`su` would read it as code", ""),
+        ('cd .; $SHELL -c "echo ${{ params.x }}"', "a program that a variable names", ""),
+        ('B=bash; nice "$B" -ec "${{ params.x }}"', "a program that a variable names", ""),
+        ('find . -exec sh -c true \\; -exec sh -c "${{ params.x }}" \\;', "`sh` would read it as code", ""),
+        (("python", "-cprint(${{ params.x }})"), "`python` would read it as code", ""),
+        # The program of an awk.
+        (("awk", 'BEGIN{print "${{ params.x }}"}'), "`awk` would read it as code", "pass it with `-v value=${{ params.x }}`"),
+        ('awk "BEGIN{print \\"${{ params.x }}\\"}"', "`awk` would read it as code", "-v value="),
+        (("gawk", "-F", ",", "-e", "${{ params.x }}"), "`gawk` would read it as code", "-v value="),
+        (("gawk", "--source=${{ params.x }}"), "`gawk` would read it as code", "-v value="),
+        (("mawk", "-v", "x=${{ params.x }}", "${{ params.x }}"), "`mawk` would read it as code", ""),
+        ('xargs nawk -- "${{ params.x }}" < f', "`nawk` would read it as code", ""),
+        # Variables that a shell executes, or evaluates as numbers.
+        ("BASH_ENV=${{ params.x }} bash x.sh", "the shell runs what `BASH_ENV` holds", "fixed text"), ("export ENV=${{ params.x }}", "`ENV`", ""),
+        ("declare -x BASH_ENV=${{ params.x }}", "`BASH_ENV`", ""), ("env BASH_ENV=${{ params.x }} bash x.sh; a", "`BASH_ENV`", ""),
+        (("env", "-u", "Y", "BASH_ENV=${{ params.x }}", "bash", "x.sh"), "`BASH_ENV`", ""), ("RANDOM=${{ params.x }}; a", "evaluates values", "another name"),
+        ("SECONDS=${{ params.x }} a", "`SECONDS`", ""), ("export OPTIND=${{ params.x }}", "`OPTIND`", ""), ("RANDOM[0]=${{ params.x }}", "`RANDOM`", ""),
+        ("RANDOM=(${{ params.x }})", "`RANDOM`", ""), ("for SRANDOM in ${{ params.x }}; do a; done", "`SRANDOM`", ""),
+        ("select LINENO in ${{ params.x }}; do a; done", "`LINENO`", ""), ("read BASHPID <<< ${{ params.x }}", "`BASHPID`", ""),
+        ("while read -r x HISTCMD; do a; done <<E\n${{ params.x }}\nE\n", "`HISTCMD`", ""),
+        ("cd .; printf -v SECONDS %s ${{ params.x }}", "`SECONDS`", ""),
+        # A shell that is told to run what it reads.
+        ('. /dev/stdin <<< "${{ params.x }}"', "run what it reads", "script"), ("source /dev/stdin <<<${{ params.x }}", "run what it reads", ""),
+        (". /dev/fd/3 3<<E\n${{ params.x }}\nE\n", "run what it reads", ""),
+    ],
+)  # fmt: skip
+def test_what_runs_a_value_by_a_longer_way_is_refused_too(run: str | tuple[str, ...], message: str, hint: str) -> None:
+    with pytest.raises(CommandError) as error:
+        parse_command(run)
+    assert message in error.value.message
+    assert hint in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        ("awk", "-v", "x=${{ params.x }}", "-F", "${{ params.x }}", "{print x}", "${{ params.x }}"), ("awk", "-F${{ params.x }}", "{print}", "f"),
+        ("gawk", "-f", "${{ params.x }}", "${{ params.x }}"), "which awk ${{ params.x }}", "apt install gawk ${{ params.x }} | cat",
+        "awk -v x=${{ params.x }} '{print x}' f > y", "awk -vx=${{ params.x }} '{print x}' f > y", 'awk "{print > \\"${{ outputs.o }}\\"}" f',
+        "cd .; $PYTHON train.py -c ${{ params.x }}", "cd .; bash run.sh -c ${{ params.x }}", ("sh", "run.sh", "-c", "${{ params.x }}"),
+        "flock l python x.py -c ${{ params.x }}", "cd .; flock l $PY x.py -c ${{ params.x }}", 'cd .; sort "$F" -c ${{ params.x }}',
+        ("tool", "script", "x", "-c", "${{ params.x }}"), "for i in ${{ params.x }}; do read x; done", "ENVIRONMENT=${{ params.x }} a; . ./env.sh",
+        "docker run -e ENV=${{ params.x }} image env", ("env", "A=1", "python", "x.py", "ENV=${{ params.x }}"),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_it_may_stand(run: str | tuple[str, ...]) -> None:
+    assert parse_command(run).references
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "", "env X=1", "/usr/bin/env -u Y", "nice -n 5", "nohup", "time", "timeout -k 5 10", "stdbuf -oL", "setsid", "flock -w 5 l", "ionice -c 2 -n 0",
+        "taskset -c 0-3", "taskset 0x1", "chrt -f 5", "xargs -n1", "find . -name x -exec", "uv run", "conda run -n e", "nice env X=1 timeout 5",
+        "env -C d", "nice --adjustment 5", "numactl --membind 0",
+    ],
+)  # fmt: skip
+def test_a_shell_that_is_given_its_variables_gets_values_in_them(before: str) -> None:
+    got = rendered((*before.split(), "bash", "-euo", "pipefail", "-c", "echo ${{ params.x }}"))
+    assert (got.argv[-1], got.env) == ('echo "${MLORCH_E0}"', (("MLORCH_E0", "a b$(id)"),))
+
+
+@pytest.mark.parametrize(
+    ("before", "who"),
+    [
+        ("env -i", "env"), ("env -", "env"), ("env -iu X", "env"), ("env --ignore-environment X=1", "env"), ("env -u MLORCH_E0", "env"),
+        ("docker run img", "docker"), ("podman run img", "podman"), ("kubectl exec pod --", "kubectl"), ("nsenter -t 1", "nsenter"),
+        ("chroot d", "chroot"), ("sudo", "sudo"), ("systemd-run", "systemd-run"), ("timeout 5 docker run img", "docker"), ("mystery", "mystery"),
+    ],
+)  # fmt: skip
+def test_a_value_is_not_lost_on_the_way_to_a_shell_without_the_variables(before: str, who: str) -> None:
+    for run in ((*before.split(), "sh", "-c", "echo ${{ params.x }}"), f'{before} sh -c "echo ${{{{ params.x }}}}"'):
+        with pytest.raises(CommandError) as error:
+            parse_command(run)
+        assert f"`{who}`, which starts that, may not hand variables on" in error.value.message
+        assert "`sh -c '… \"$1\"' sh ${{ params.x }}`" in error.value.hint
+    assert rendered((*before.split(), "sh", "-c", 'echo "$1"', "sh", "${{ params.x }}")).argv[-1] == "a b$(id)"
+    assert rendered((*before.split(), "sh", "-c", "wc ${{ outputs.o }}")).argv[-1] == "wc out/a.csv"
+
+
+def test_what_ssh_is_given_is_code_over_there() -> None:
+    with pytest.raises(CommandError) as error:
+        parse_command(("ssh", "host", "sh", "-c", "echo ${{ params.x }}"))
+    assert "file" in error.value.hint
+
+
+@pytest.mark.parametrize(
     ("run", "reference"),
     [
         ("x=$(tool ${{ params.x }})", 'x=$(tool "${MLORCH_E0}")'), ('"$(tool "${{ params.x }}")";', '"$(tool "${MLORCH_E0}")";'),
