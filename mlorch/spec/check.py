@@ -11,11 +11,13 @@ from mlorch.spec.rules.context import Context, gather
 from mlorch.spec.rules.pipeline import check_pipeline as check_whole
 from mlorch.spec.rules.pipeline import param_problem
 from mlorch.spec.rules.schedule import check_schedule
+from mlorch.spec.rules.variables import variable_problem
 from mlorch.spec.shape import Shape
 
 if TYPE_CHECKING:
     from mlorch.model.diagnostics import Diagnostic, Place
     from mlorch.model.spec import Pipeline, Project
+    from mlorch.spec.places import Text
     from mlorch.spec.source import Source
 
 
@@ -48,7 +50,23 @@ def check_project(data: bytes, file: str) -> Checked:
             found.append(
                 read.text.problem("E701", message, params.mark(param.name)[1], "make default and schema fit each other")
             )
+    found += _variables(read.text, read.data)
+    profiles = read.data.get("profiles")
+    if isinstance(profiles, Map):
+        for profile in profiles.values():
+            found += _variables(read.text, profile)
     return Checked(read, ordered(found), read.data)
+
+
+def _variables(text: Text, data: object) -> list[Diagnostic]:
+    """What is wrong with the `env` of a project or of a profile."""
+    env = data.get("env") if isinstance(data, Map) else None
+    if not isinstance(env, Map):
+        return []
+    found = [
+        (env.mark(name)[1], variable_problem(name, value)) for name, value in env.items() if isinstance(value, str)
+    ]
+    return [text.problem("E505", problem[0], offset, problem[1]) for offset, problem in found if problem]
 
 
 def check_pipeline(data: bytes, file: str, project: Project, digest: str) -> Checked:

@@ -367,3 +367,48 @@ def test_what_is_wrong_between_files_is_told_beside_what_is_wrong_in_them() -> N
     assert ("E407", first) not in told(reads, two.replace("demo", "two")), "it may be among what is not sound"
     assert ("E405", first) not in told(one, "mlorch: 1\n"), "it may be the one that has no name"
     assert ("E405", first) not in told(one, "a: [")
+
+
+def test_no_value_goes_into_a_variable_that_a_shell_executes() -> None:
+    step = "steps: {a: {run: bash x.sh, env: {BASH_ENV: '${{ params.p }}'}}}\n"
+    assert "E505" in codes(HEAD + "params: {p: x}\n" + step)
+    assert "E505" in codes(HEAD + "params: {p: x}\nenv: {PS4: '${{ params.p }}'}\nsteps: {a: {run: bash x.sh}}\n")
+    assert "E505" not in codes(HEAD + "env: {BASH_ENV: setup.sh}\nsteps: {a: {run: bash x.sh}}\n")
+    for text in ("env: {ENV: '${{ params.p }}'}", "profiles: {ci: {env: {BASH_ENV: 'x${{ params.p }}'}}}"):
+        found = load_project(f"mlorch: 1\n{text}\n".encode(), "mlorch.yaml").diagnostics
+        assert [problem.code for problem in found] == ["E505"]
+
+
+SECRET = HEAD + "secrets: {TOK: {env: API_TOKEN}}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "project_env"),
+    [
+        ("steps: {a: {run: [sh, -c, 'true', x, '${{ env.X }}'], secrets: [TOK], env: {X: 'pre-${{ secrets.TOK }}'}}}", ()),
+        ("steps: {a: {run: 'tool --key=${{ env.X }}', secrets: [TOK], env: {X: '${{ secrets.TOK }}'}}}", ()),
+        ("env: {X: '${{ secrets.TOK }}'}\nsteps: {a: {run: [tool, '${{ env.X }}'], secrets: [TOK]}}", ()),
+        ("env: {X: '${{ secrets.TOK }}'}\nsteps: {a: {run: [tool, '${{ env.Y }}'], secrets: [TOK], env: {Y: 'a${{ env.X }}'}}}", ()),
+        ("steps: {a: {run: [tool, '${{ env.P }}'], secrets: [TOK]}}", (("P", "${{ secrets.TOK }}"),)),
+        ("steps: {a: {run: [tool, '${{ env }}'], secrets: [TOK], env: {X: '${{ secrets.TOK }}'}}}", ()),
+        ("steps: {a: {run: [tool, '${{ env.API_TOKEN }}']}}", ()),
+        ("steps: {a: {run: 'true', secrets: [TOK], env: {X: '${{ secrets.TOK }}'}, checks: [{run: [tool, '${{ env.X }}']}]}}", ()),
+    ],
+)  # fmt: skip
+def test_a_secret_does_not_become_an_argument_through_a_variable(
+    more: str, project_env: tuple[tuple[str, str], ...]
+) -> None:
+    assert "E504" in codes(SECRET + more, Project(env=project_env))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "steps: {a: {run: 'tool \"$X\" | cat', secrets: [TOK], env: {X: '${{ secrets.TOK }}'}}}",
+        "steps: {a: {run: [sh, -c, 'tool <<< ${{ env.X }}'], secrets: [TOK], env: {X: '${{ secrets.TOK }}'}}}",
+        "steps: {a: {run: [tool, '${{ env.Y }}'], secrets: [TOK], env: {X: '${{ secrets.TOK }}', Y: 'b'}}}",
+        "env: {X: '${{ secrets.TOK }}'}\nsteps: {a: {run: [tool, '${{ env.X }}'], secrets: [TOK], env: {X: plain}}}",
+    ],
+)
+def test_a_variable_without_a_secret_or_no_argument_is_fine(more: str) -> None:
+    assert "E504" not in codes(SECRET + more)

@@ -9,6 +9,7 @@ from mlorch.lang.partitions import join_key
 from mlorch.model.spec import Kind, TimeDimension, ValueDimension
 from mlorch.spec.places import Map
 from mlorch.spec.rules.schedule import cron_problem
+from mlorch.spec.rules.variables import variable_problem
 
 if TYPE_CHECKING:
     from mlorch.model.spec import Param
@@ -76,7 +77,9 @@ def param_problem(param: Param) -> str:
 
 
 def _variables(context: Context) -> None:
-    for name, _ in context.pipeline.env:
+    for name, value in context.pipeline.env:
+        if problem := variable_problem(name, value):
+            context.report("E505", problem[0], context.at("env", name), problem[1])
         if name.startswith(_RESERVED):
             message = f"variables that begin with {_RESERVED} belong to mlorch"
             context.report("E708", message, context.key_at("env", name), "give it another name")

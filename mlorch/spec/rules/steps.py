@@ -11,6 +11,7 @@ from mlorch.model.spec import SideEffects, TriggerRule
 from mlorch.spec.places import Map
 from mlorch.spec.rules.context import meant
 from mlorch.spec.rules.kinds import is_list
+from mlorch.spec.rules.variables import check_arguments, variable_problem
 
 if TYPE_CHECKING:
     from mlorch.model.spec import Retry, Step
@@ -62,6 +63,7 @@ def _parse(context: Context, step: Step, run: str | tuple[str, ...], shell: str,
         return
     try:
         command = parse_command(run, shell)
+        check_arguments(context, step, command, keys)
         for slot, word in command.slots():
             if not slot.alone and is_list(context, step, slot.expression.plain):
                 raise list_in_text(slot.expression, None if isinstance(run, str) else word)
@@ -185,7 +187,9 @@ def _names(context: Context, step: Step) -> None:
             context.report(
                 "E304", f"there is no parameter `{name}`", context.at("steps", step.id, "params", position), hint
             )
-    for name, _ in step.env:
+    for name, value in step.env:
+        if problem := variable_problem(name, value):
+            context.report("E505", problem[0], context.at("steps", step.id, "env", name), problem[1])
         if name.startswith(_RESERVED):
             message = f"variables that begin with {_RESERVED} belong to mlorch"
             context.report("E708", message, context.key_at("steps", step.id, "env", name), "give it another name")
