@@ -16,6 +16,7 @@ from mlorch.model.diagnostics import Diagnostic, Place
 from mlorch.model.errors import SpecError
 from mlorch.model.states import Reason, StepState
 from mlorch.runner.loop import Job
+from mlorch.session.claims import Claims
 from mlorch.session.selection import is_closed, parameters, step_ids
 from mlorch.world import git, secrets
 from mlorch.world.journal import FileJournal
@@ -126,6 +127,7 @@ class Jobs:
         self._workspace = workspace
         self._environment = dict(environment)
         self.git = GitFacts(workspace.root)
+        self._claims = Claims(dict(workspace.project.roots), self.git)
         self._secrets: dict[str, Mapping[str, str]] = {}
         self._groups: FilePools | None = None
 
@@ -153,7 +155,8 @@ class Jobs:
         )
 
     def job(self, selected: Selected, key: str, after: tuple[Job, ...] = ()) -> Job:
-        """The job of one partition."""
+        """The job of one partition. Raises `SpecError` if it would write where another one of this command does."""
+        self._claims.add(selected.pipeline, selected.params, key)
         workspace, name = self._workspace, selected.pipeline.name
         layout = workspace.layout
 

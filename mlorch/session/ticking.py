@@ -73,7 +73,8 @@ class Ticking:
             for pipeline in self._order:
                 before = tuple(job for (name, _), job in made.items() if name in self._needs[pipeline.name])
                 for selected, key in self._due(pipeline, check=not before):
-                    made[pipeline.name, key] = self._jobs.job(selected, key, before)
+                    if (job := self._job(selected, key, before)) is not None:
+                        made[pipeline.name, key] = job
             if not made:
                 self._keep_idle()
                 break
@@ -86,6 +87,18 @@ class Ticking:
             if any(code >= _STOPPED for code in self._codes) or not any(p.triggers for p in self._order):
                 break
         return Outcome(worst(self._codes), tuple(runs), tuple(self._notes))
+
+    def _job(self, selected: Selected, key: str, before: tuple[Job, ...]) -> Job | None:
+        """The job of what is due; None for a partition that would write where another one does, which does not stop the others."""
+        name = selected.pipeline.name
+        try:
+            return self._jobs.job(selected, key, before)
+        except SpecError as error:
+            self._notes.append(f"{name}: {error.message}")
+            self._codes.append(int(error.exit_code))
+        with self._agendas.open(name) as book:
+            book.note("ended", key, slot=self._slots[name, key], state=words.FAILED, run_id="")
+        return None
 
     def _keep_idle(self) -> None:
         """Spare the next calls the looking, if nothing but the time can make something due."""

@@ -93,7 +93,7 @@ _ALL = (
     Code("E405", "An unknown pipeline", "An input names a pipeline that is not in the project.", "a: {pipeline: feature, output: x}", "a: {pipeline: features, output: x}"),
     Code("E406", "Partitions that do not fit", "The windows of the two pipelines differ, or a label means nothing there."),
     Code("E407", "An unknown output of a pipeline", "`output` is a name that is unique in that pipeline, or `step.output`."),
-    Code("E408", "One path for all partitions", "Each partition would overwrite what the others wrote: the path carries every dimension.", "outputs: {o: data/x.csv}", "outputs: {o: 'data/${{ partition.day }}.csv'}"),
+    Code("E408", "One path for several partitions", "Each partition would overwrite what the others wrote: the path carries every dimension, and what is computed from a label (a date) differs from label to label.", "outputs: {o: data/x.csv}", "outputs: {o: 'data/${{ partition.day }}.csv'}"),
     Code("E409", "An output that is a pattern", "What a step writes is known before it runs: a file, or a folder that ends in `/`.", "outputs: {o: out/*.csv}", "outputs: {o: out/}"),
     Code("E410", "An unknown parameter on the command line", "`--param` and `--params-file` name parameters that the pipeline declares.", late=True),
     Code("E411", "A value that does not fit its parameter", "The value on the command line is of another type, or outside of what the parameter's schema takes.", late=True),

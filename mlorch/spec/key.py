@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from mlorch import __version__
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised when what `Memory` keeps changes, or when rules become stricter within a version."""
 
 

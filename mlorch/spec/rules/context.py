@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mlorch.model.diagnostics import Diagnostic
     from mlorch.model.spec import Pipeline, Project
+    from mlorch.spec.rules.collisions import Collisions
 
 Key = str | int
 
@@ -57,6 +58,8 @@ class Context:
     """For each step the steps that its expressions name."""
     param_types: dict[str, tuple[str, ...]] = field(init=False)
     """The JSON types that each parameter of the pipeline may have."""
+    collisions: Collisions | None = None
+    """Tries out paths that are computed from labels; made for the first of them."""
 
     def __post_init__(self) -> None:
         self.param_types = {param.name: allowed_types(param) for param in self.pipeline.params}

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from mlorch.lang.globs import is_glob
 from mlorch.lang.syntax import references
+from mlorch.lang.telling import partition_names, unnamed
 from mlorch.lang.terms import OPEN, ExpressionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mlorch.model.spec import Step
+    from mlorch.spec.rules.collisions import Collisions
     from mlorch.spec.rules.context import Context, Key
 
 Parts = tuple[str, ...]
@@ -159,21 +161,33 @@ def _roots_hint(path: str) -> str:
 
 def _partition(context: Context, path: str, keys: tuple[Key, ...]) -> None:
     """Two partitions must not write one path: each dimension is part of it."""
-    dimensions = context.names.dimensions
-    if not dimensions:
+    if not context.names.dimensions:
         return
     left = "/".join(normal(path)).replace("\0", "/")  # what `..` takes away tells no partitions apart
     try:
-        names = {name[1] if len(name) > 1 else "key" for name in references(left) if name[0] == "partition"}
+        names = partition_names(references(left))
     except ExpressionError:
         return
-    if "key" in names:
-        return
+    what = f"`{keys[3]}`" if keys[2] == "outputs" else "`metrics`"
     time = context.pipeline.time_dimension
-    for dimension in sorted(dimensions):
-        is_time = time is not None and time.name == dimension
-        if dimension in names or (is_time and names & {"start", "end"}):
-            continue
-        what = f"`{keys[3]}`" if keys[2] == "outputs" else "`metrics`"
+    lacking = sorted(unnamed(context.names.dimensions, time.name if time else "", names))
+    for dimension in lacking:
         message = f"every partition by `{dimension}` would write the output {what} to this one path"
         context.report("E408", message, context.at(*keys, "path"), f"put `${{{{ partition.{dimension} }}}}` into it")
+    # The usual spelling is seen without reading the expressions of thousands of steps.
+    as_they_are = frozenset(name for name in names if f"${{{{partition.{name}}}}}" in left)
+    if lacking or not unnamed(context.names.dimensions, time.name if time else "", as_they_are):
+        return
+    clash = _collisions(context).find(left)
+    if clash is not None:
+        message = f"the partitions `{clash.one}` and `{clash.two}` would write the output {what} to one path"
+        hint = f"put `${{{{ partition.{clash.dimension} }}}}` into it"
+        context.report("E408", message, context.at(*keys, "path"), hint)
+
+
+def _collisions(context: Context) -> Collisions:
+    if context.collisions is None:
+        from mlorch.spec.rules.collisions import Collisions
+
+        context.collisions = Collisions(context.pipeline, context.project)
+    return context.collisions

@@ -84,3 +84,42 @@ def test_a_command_is_called_by_run_only_and_remembered(project: Project) -> Non
     wrong = project("run", "bad")
     assert wrong.returncode == 3
     assert "E421" in wrong.stderr
+
+
+SHARED = """\
+partitions:
+  port: {glob: 'ports/*.csv'}
+steps:
+  a:
+    run: 'echo ${{ partition.key }} | tee -a ran > ${{ outputs.x }}'
+    outputs: {x: 'by/${{ partition.port[0] }}.txt'}
+"""
+
+
+def test_partitions_of_one_command_that_would_write_one_path_are_refused_before_any_runs(project: Project) -> None:
+    write(project, "byport", SHARED)
+    (project.folder / "ports").mkdir()
+    for name in ("EWR", "JFK", "ELP"):
+        (project.folder / "ports" / f"{name}.csv").touch()
+    assert project("validate").returncode == 0  # which labels there are is not known there
+    for words in (("run", "byport", "-p", "*"), ("backfill", "byport"), ("plan", "byport", "-p", "*")):
+        refused = project(*words)
+        assert refused.returncode == 3, refused.stdout + refused.stderr
+        assert "E408" in refused.stderr
+        assert "the partitions `ELP` and `EWR` would both write by/E.txt" in refused.stderr
+        assert "put `${{ partition.port }}` into the path" in refused.stderr
+    assert not (project.folder / "ran").exists()
+    assert project("run", "byport", "-p", "EWR", "-p", "JFK").returncode == 0
+
+
+def test_a_tick_runs_the_others_where_two_partitions_would_write_one_path(project: Project) -> None:
+    write(
+        project, "byport", SHARED.replace("partitions:", "schedule: {cron: '0 6 * * *', catchup: latest}\npartitions:")
+    )
+    (project.folder / "ports").mkdir()
+    for name in ("EWR", "JFK", "ELP"):
+        (project.folder / "ports" / f"{name}.csv").touch()
+    ticked = project("tick")
+    assert "would both write by/E.txt" in ticked.stdout + ticked.stderr
+    assert ticked.returncode == 3
+    assert sorted((project.folder / "ran").read_text().split()) == ["ELP", "JFK"]
