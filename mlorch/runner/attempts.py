@@ -335,11 +335,11 @@ def examine(context: Context, attempt: Attempt, folders: RunFolders, secrets: Ma
             attempt.checks_left.append(check)
             continue
         try:
-            good = bool(condition(check.expr, scope))
+            happened = "" if condition(check.expr, scope) else "is false"
         except ExpressionError as error:
-            raise AttemptError("check", f"the check `{check.expr}` cannot be evaluated: {error.message}") from error
-        if not good:
-            failed_check(context, attempt, check, f"the check `{check.expr.strip()}` is false")
+            happened = f"cannot be evaluated: {error.message}"
+        if happened:
+            failed_check(context, attempt, check, f"the check `{check.expr.strip()}` {happened}")
 
 
 def _check_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) -> dict[str, object]:

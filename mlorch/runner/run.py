@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mlorch.engine.context import Context
     from mlorch.model.attempt import AttemptRequest
     from mlorch.model.history import RunRecord
-    from mlorch.model.spec import Step
+    from mlorch.model.spec import Check, Step
     from mlorch.model.states import RunState
     from mlorch.runner.adoption import Adoptables
     from mlorch.runner.commit import SharedJournal
@@ -295,29 +295,27 @@ class Run:
         if done.cause == "cancelled":
             raise AttemptError("cancelled", "cancelled while its checks ran")
         if done.exit_code != 0 or done.cause != "exit":
-            command = check.run if isinstance(check.run, str) else " ".join(check.run)
-            failed_check(self.context, attempt, check, f"the check `{command}` failed: {in_words(done, attempt.step)}")
+            happened = f"{_named(check)} failed: {in_words(done, attempt.step)}"
+            failed_check(self.context, attempt, check, happened)
 
     def _next_check(self, attempt: Attempt) -> bool:
-        if not attempt.checks_left:
-            return False
-        if self.stopped in ("cancel", "timeout"):
-            raise AttemptError("cancelled", "cancelled before its checks ran")
-        try:
-            lends = (*self.lends, *self.slots.lent(attempt.step.id))
-            request, _ = request_of(
-                self.context,
-                attempt,
-                self.ports.folders,
-                self.secrets,
-                lends,
-                self.limit,
-                check=attempt.checks_left[0],
-            )
-        except (ExpressionError, CommandError, SpecError) as error:
-            raise AttemptError("check", error.message) from error
-        self.ports.executor.submit(request)
-        return True
+        """Start the next check that is a command; False if none is left. One that cannot be started does not hold."""
+        while attempt.checks_left:
+            if self.stopped in ("cancel", "timeout"):
+                raise AttemptError("cancelled", "cancelled before its checks ran")
+            check = attempt.checks_left[0]
+            try:
+                lends = (*self.lends, *self.slots.lent(attempt.step.id))
+                request, _ = request_of(
+                    self.context, attempt, self.ports.folders, self.secrets, lends, self.limit, check=check
+                )
+            except (ExpressionError, CommandError, SpecError) as error:
+                attempt.checks_left.pop(0)
+                failed_check(self.context, attempt, check, f"{_named(check)} cannot be started: {error.message}")
+                continue
+            self.ports.executor.submit(request)
+            return True
+        return False
 
     def _over(self, attempt: Attempt) -> None:
         """No process of the attempt lives any more."""
@@ -483,6 +481,10 @@ class Run:
         self.recorder.apply(end)
         self.ports.observer.run_ended(self.record)
         return self.record
+
+
+def _named(check: Check) -> str:
+    return f"the check `{check.run if isinstance(check.run, str) else ' '.join(check.run)}`"
 
 
 def _digest(considered: Considered) -> str:

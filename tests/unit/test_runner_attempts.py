@@ -234,6 +234,12 @@ CHECKS = "a: {run: 'tool ${{ outputs.x }}', outputs: {x: out/a}, values: {n: int
         ("{expr: values.n > 9, severity: warn, message: too few}", "succeeded", "too few"),
         ("{expr: values.n > params.least}", "failed", "params.least"),
         ("{expr: values.n / 0 > 1}", "failed", "cannot be evaluated"),
+        ("{expr: values.n / 0 > 1, severity: warn}", "succeeded", "cannot be evaluated"),
+        ("{expr: metrics.auc > 0.5, severity: warn, message: low}", "succeeded", "low (the check `metrics.auc > 0.5`"),
+        ("{expr: metrics.auc > 0.5, severity: warn}, {expr: values.n > 9}", "failed", "`values.n > 9` is false"),
+        ("{run: 'look ${{ values.n / 0 }}'}", "failed", "cannot be started"),
+        ("{run: 'look ${{ values.n / 0 }}', severity: warn}", "succeeded", "cannot be started"),
+        ("{run: 'look ${{ values.n / 0 }}', severity: warn}, {run: fails}", "failed", "exit status 1"),
         (
             "{expr: values.n > 9, message: 'only ${{ values.n }} of ${{ params.least }}'}",
             "failed",
