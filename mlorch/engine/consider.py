@@ -88,7 +88,8 @@ def _by_rule(context: Context, step: Step) -> Considered | None:
         return _blocked(context, failed)
     if rule is TriggerRule.ANY_SUCCESS and not good and not unknown and needs:
         return _blocked(context, bad)
-    if rule is TriggerRule.ANY_FAILED and not any(states[need].bad for need in bad):
+    # A need that was blocked was so by a failure further up.
+    if rule is TriggerRule.ANY_FAILED and not any(states[n].bad or states[n] is StepState.BLOCKED for n in bad):
         if unknown:
             return Considered(Action.UNKNOWN, Reason.WAITING_UPSTREAM, "runs only if one of its needs fails")
         return Considered(Action.SKIP, Reason.TRIGGER_RULE, "any_failed: none of its needs failed", StepState.SKIPPED)

@@ -65,7 +65,8 @@ def test_trigger_rules(rule: str, ends: str, state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "state"), [("all_success", "blocked"), ("none_failed", "blocked"), ("always", "succeeded")]
+    ("rule", "state"),
+    [("all_success", "blocked"), ("none_failed", "blocked"), ("any_failed", "succeeded"), ("always", "succeeded")],
 )
 def test_a_blocked_need_counts_as_failed_for_what_comes_after(rule: str, state: str) -> None:
     world = World(lambda request: Outcome(exit_code=int("/a/" in request.token)))
@@ -81,6 +82,12 @@ def test_a_failure_somebody_waits_for_runs_what_is_for_it_once_more_when_it_fail
     assert states(world.run(spec)) == {"a": "failed", "mend": "succeeded"}
     world.script = lambda _: Outcome()
     assert states(world.run(spec)) == {"a": "succeeded", "mend": "skipped"}
+
+
+def test_what_waits_for_data_further_up_has_not_failed() -> None:
+    world = World(lambda request: Outcome(exit_code=75 if "/a/" in request.token else 0))
+    spec = pipeline("a: {run: tool}\nb: {run: tool, needs: [a]}\nc: {run: tool, needs: [b], trigger_rule: any_failed}")
+    assert states(world.run(spec)) == {"a": "not_ready", "b": "not_ready", "c": "skipped"}
 
 
 # Conditions.
