@@ -137,7 +137,7 @@ class Context:
     def partition(self) -> Mapping[str, object]:
         """What expressions see as `partition`."""
         if self._partition is None:
-            self._partition = partition_scope(self.pipeline.partitions, self.key) if self.key else {"key": ""}
+            self._partition = partition_scope(self.pipeline.partitions, self.key) if self.key else {"key": None}
         return self._partition
 
     def scope(

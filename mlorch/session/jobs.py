@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class GitFacts(dict[str, Any]):
-    """`git` in expressions and records: looked up when first asked for, since it may start a process."""
+    """`git` in expressions and records: looked up when first asked for, since it may start a process. No commit is null."""
 
     def __init__(self, root: str) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class GitFacts(dict[str, Any]):
 
     def __missing__(self, name: str) -> object:
         if name == "commit":
-            value: object = git.commit(self._root)
+            value: object = git.commit(self._root) or None
         elif name == "dirty":
             value = git.is_dirty(self._root)
         else:
@@ -196,7 +196,7 @@ class Jobs:
         from mlorch.runner.recorder import RunFacts
 
         spec = self._workspace.texts.get(selected.pipeline.file, b"").decode("utf-8", "replace")
-        commit = str(self.git["commit"])
+        commit = str(self.git["commit"] or "")
         profile = self._workspace.project.profile
         return RunFacts(
             (*selected.words, *((f"--profile {profile}",) if profile else ())),

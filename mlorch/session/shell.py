@@ -152,7 +152,7 @@ class ShellMaker:
         """What that run saw: its parameters and commit, the states of its steps; results as they stand now."""
         # Only this step is selected: of the others it is what stands on disk that counts.
         context = self._jobs.context(Selected(pipeline, dict(run.params), only=(step.id,)), run.partition)
-        context.git = {"commit": run.git_commit, "dirty": run.git_dirty}
+        context.git = {"commit": run.git_commit or None, "dirty": run.git_dirty}
         context.begin()
         for other in run.steps.values():
             if other.id != step.id and other.state.ended and (other.state.good or other.id not in context.settled):

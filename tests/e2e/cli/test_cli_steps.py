@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -96,3 +97,19 @@ def test_what_cannot_be_published_leaves_the_former_output(project: Project) -> 
     assert done.returncode == 1
     assert "its output o (out/a) is neither a file nor a folder" in done.stdout
     assert (project.folder / "out/a").read_text() == "ok\n"
+
+
+def test_what_is_not_there_is_null_and_changes_nothing_from_call_to_call(project: Project) -> None:
+    (project.folder / "pipelines" / "demo.yaml").write_text(
+        "mlorch: 1\nname: demo\nkind: training\nowner: dana@example.org\nsteps:\n  a:\n"
+        "    when: git.commit == null and partition.key == null\n"
+        "    run: \"echo ${{ git.commit if git.commit != null else 'none' }} ${{ partition.key == null }} > ${{ outputs.x }}\"\n"
+        "    outputs: {x: x.txt}\n",
+        "utf-8",
+    )
+    assert project("run", "demo").returncode == 0
+    assert (project.folder / "x.txt").read_text() == "none true\n"
+    again = project.json("run", "demo")["data"]["runs"]
+    assert [step["state"] for run in again for step in run["steps"]] in ([], ["cached"])
+    for facts in (project.folder / ".mlorch").rglob("run.json"):
+        assert json.loads(facts.read_text("utf-8")).get("git_commit", "") == ""
