@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DONE = "done"
 FAILED = "failed"
 NOT_READY = "not_ready"
+SCHEDULE = "schedule"
+LOOKBACK = "lookback"
 _WORDS = frozenset({"ticked", "triggered", "taken", "ended", "dropped", "paused", "resumed", "marked", "kept"})
 _MISSED_KEPT = 100
 """Of what was missed so many are remembered when the beginning of the journal is given up."""
@@ -43,7 +45,7 @@ class Pending:
     """
 
     due_at: str
-    why: str = "schedule"
+    why: str = SCHEDULE
     event: int = 0
     tried: str = ""
     ended: str = ""
@@ -108,7 +110,7 @@ def apply(agenda: Agenda, event: ScheduleNoted) -> None:  # noqa: C901, PLR0912 
         case "ticked":
             agenda.seen = True
             agenda.tick, agenda.covered = facts["tick"], facts["covered"]
-            for name, why in (("due", "schedule"), ("again", "lookback")):
+            for name, why in (("due", SCHEDULE), ("again", LOOKBACK)):
                 for key in facts.get(name, ()):
                     agenda.pending.setdefault(key, Pending(facts["tick"], why))
         case "triggered":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlorch.engine.previous import last_attempt
 from mlorch.engine.upstream import Reader, upstream_files, upstream_keys
 from mlorch.lang.commands import executed, parse_command
 from mlorch.lang.expressions import ExpressionError, NotKnownYet, has_expression, render, value_of
@@ -21,6 +22,8 @@ from mlorch.model.states import Reason, StepState
 from mlorch.model.times import parse_iso
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mlorch.engine.graph import Graph
     from mlorch.lang.commands import Command
     from mlorch.lang.executed import Candidate
@@ -61,7 +64,7 @@ class Context:
     `settled` are the steps whose result counts in this pass: fresh, or ended well in this run. Only they lend their
     values, metrics and outputs to others. `states` are this run's states for `steps.x.state`. `wanted_again` are steps whose
     removed `temp` output a stale reader needs. `selected` are the steps that this run is about, `made_stale` those that a tick or a person says
-    are to run again, and why. `now` is seconds since the epoch.
+    are to run again, and why. `now` is seconds since the epoch. `scheduled_at` is the tick that caused this run, None if none did.
     """
 
     pipeline: Pipeline
@@ -75,6 +78,7 @@ class Context:
     roots: Mapping[str, str] = field(default_factory=dict)
     git: Mapping[str, Any] = field(default_factory=dict)
     now: float = 0.0
+    scheduled_at: datetime | None = None
     settled: set[str] = field(default_factory=set)
     states: dict[str, StepState] = field(default_factory=dict)
     wanted_again: set[str] = field(default_factory=set)
@@ -154,9 +158,9 @@ class Context:
             "partition": self.partition(),
             "roots": self.roots,
             "git": self.git,
-            "run": {"id": "", "scheduled_at": None},
+            "run": {"id": "", "scheduled_at": self.scheduled_at},
             "attempt": 1,
-            "previous": None,
+            "previous": self._previous(step),
             "steps": StepsView(self),
             "inputs": {} if inputs is None else inputs,
         }
@@ -164,6 +168,13 @@ class Context:
         if more:
             scope.update(more)
         return scope
+
+    def _previous(self, step: Step) -> Mapping[str, object] | None:
+        """What expressions see as `previous`; looked up only for steps whose strings may name it, since history is long."""
+        above = (template for level in (self.project_env, self.pipeline.env) for _, template in level)
+        if not any(name[0] == "previous" for name in self.names(step)) and not any("previous" in t for t in above):
+            return None
+        return last_attempt(self.state, step.id)
 
     def path_scope(self) -> dict[str, object]:
         """What paths of outputs see: nothing that only a run knows."""

@@ -228,7 +228,7 @@ def run_scope(context: Context, attempt: Attempt, secrets: Mapping[str, str]) ->
     step, files = attempt.step, context.files
     inputs, outputs = dict(attempt.inputs), dict(attempt.staged)
     more: dict[str, object] = {
-        "run": {"id": attempt.run_id, "scheduled_at": None},
+        "run": {"id": attempt.run_id, "scheduled_at": context.scheduled_at},
         "attempt": attempt.number,
         "secrets": secrets,
     }

@@ -25,6 +25,7 @@ from mlorch.world.machine import boot_id, host, start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     from mlorch.engine.agenda import Mark
     from mlorch.engine.graph import Graph
@@ -82,8 +83,10 @@ class Selected:
         force: bool = False,
         force_steps: Iterable[str] = (),
         due: str = "",
+        scheduled_at: datetime | None = None,
     ) -> None:
         self.pipeline = pipeline
+        self.scheduled_at = scheduled_at
         self.params = params
         self.graph: Graph = graph_of(pipeline)
         only, start, until = (
@@ -147,6 +150,7 @@ class Jobs:
             roots=dict(workspace.project.roots),
             git=self.git,
             now=workspace.clock.now().timestamp(),
+            scheduled_at=selected.scheduled_at,
             selected=selected.steps,
             _commands=selected.commands,
             _executed=selected.executed,

@@ -12,6 +12,7 @@ from mlorch.engine.ticks import look, still_covered
 from mlorch.lang.keys import time_label
 from mlorch.lang.partitions import parse_label, split_key
 from mlorch.lang.schedules import Ticks
+from mlorch.lang.zones import zone
 from mlorch.model.errors import ExitCode, FileError, MlorchError, SpecError
 from mlorch.model.states import Action, RunState, StepState
 from mlorch.model.times import iso_utc, parse_iso
@@ -26,6 +27,7 @@ from mlorch.world.machine import boot_id, start_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from mlorch.engine.agenda import Agenda, Pending
     from mlorch.model.history import RunRecord, StepRecord
@@ -190,7 +192,7 @@ class Ticking:
     def _selected(self, pipeline: Pipeline, params: dict[str, Any], slot: str, pending: Pending) -> Selected:
         """Without a window of its own, that a tick came makes the steps without inputs stale."""
         due = "" if pipeline.time_dimension is not None else f"trigger {pending.event}" if pending.event else slot
-        return Selected(pipeline, params, due=due)
+        return Selected(pipeline, params, due=due, scheduled_at=_scheduled_at(pipeline, pending))
 
     def _note_ticks(self, pipeline: Pipeline, book: Book) -> None:
         """Write down the ticks that came, with what they make due and what they leave."""
@@ -311,6 +313,13 @@ class _Watcher:
 def _with_needs(pipelines: Sequence[Pipeline]) -> list[tuple[str, set[str], Pipeline]]:
     needs = pipeline_needs(pipelines)
     return [(pipeline.name, needs[pipeline.name], pipeline) for pipeline in pipelines]
+
+
+def _scheduled_at(pipeline: Pipeline, pending: Pending) -> datetime | None:
+    """The tick that made it due, in the zone of the schedule; None for what a trigger made due."""
+    if pipeline.schedule is None or pending.why not in (words.SCHEDULE, words.LOOKBACK):
+        return None
+    return parse_iso(pending.due_at).astimezone(zone(pipeline.schedule.timezone))
 
 
 def _is_key(pipeline: Pipeline, key: str) -> bool:

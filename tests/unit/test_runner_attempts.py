@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlorch.engine.previous import last_attempt
 from mlorch.model.errors import FileError, StateError
 from mlorch.model.events import AttemptEnded, AttemptStarted, StepSucceeded
+from mlorch.model.history import AttemptRecord, PartitionState, RunRecord, StepRecord
 from mlorch.model.states import RunState, StepState
 from mlorch.runner.loop import Options
 from mlorch.testing.executor import Outcome
@@ -70,6 +72,42 @@ def test_retries_wait_and_the_attempts_are_numbered() -> None:
     envs = [dict(request.env) for request in world.executor.requests]
     assert [env["MLORCH_ATTEMPT"] for env in envs] == ["1", "2", "3"]
     assert len({env["MLORCH_VALUES"] for env in envs}) == 3
+
+
+BEFORE = "${{ previous.state if previous != null else 'none' }} ${{ max(1, previous.peak_rss) }} ${{ max(0, previous.duration) }}"
+
+
+def test_an_attempt_sees_how_the_one_before_went() -> None:
+    outcomes = [Outcome(exit_code=1, lasts=2.0, peak_rss_bytes=700), Outcome(lasts=5.0, peak_rss_bytes=900)]
+    world = ending(*outcomes, Outcome())
+    spec = pipeline(f'a: {{run: [tool, "{BEFORE}"], retry: {{attempts: 2, delay: 1s}}}}')
+    assert world.run(spec).state is RunState.SUCCEEDED
+    first = [request.argv[1] for request in world.executor.requests]
+    assert world.run(spec).state is RunState.SUCCEEDED
+    assert world.started == ["a", "a"], "what went before is no reason to run again"
+    assert first == ["none 1 0", "failed 700 2.0"]
+    world.run(spec, force=["a"])
+    assert world.executor.requests[-1].argv[1] == "succeeded 900 5.0"
+
+
+def test_without_an_attempt_before_there_is_none_and_of_one_that_was_lost_no_numbers() -> None:
+    lost = AttemptRecord(1, StepState.LOST)
+    going = AttemptRecord(2, StepState.RUNNING)
+    state = PartitionState(
+        "p", "", runs=[RunRecord("r1", "p", "", steps={"a": StepRecord("a", attempts=[lost, going])})]
+    )
+    assert last_attempt(PartitionState("p", ""), "a") is None
+    assert last_attempt(state, "b") is None
+    assert last_attempt(state, "a") == {"peak_rss": None, "duration": None, "state": "lost"}
+
+
+def test_of_runs_that_were_given_up_the_proof_tells_how_the_last_attempt_went() -> None:
+    world = ending(Outcome(lasts=5.0, peak_rss_bytes=900))
+    spec = pipeline(one())
+    world.run(spec)
+    state = world.state("p", "")
+    state.runs.clear()
+    assert last_attempt(state, "a") == {"peak_rss": 900, "duration": 5.0, "state": "succeeded"}
 
 
 @pytest.mark.parametrize("allowed", ["true", "[3]"])

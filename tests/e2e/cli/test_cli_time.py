@@ -484,3 +484,18 @@ def test_a_tick_is_silent_while_data_is_awaited_and_runs_when_it_is_there(projec
     (project.folder / "in" / "2026-10-20.csv").touch()
     tick(project, "2026-10-21T12:02")
     assert ran(project) == ["2026-10-20"]
+
+
+def test_a_run_knows_the_tick_that_caused_it_and_is_not_made_again_by_it(project: Project) -> None:
+    told = "${{ run.scheduled_at if run.scheduled_at != null else ''nobody'' }}"
+    body = DAILY.replace("ZONE", "Europe/Berlin").replace("CATCHUP", "latest")
+    write(project, "daily", body.replace("echo ${{ partition.day }}", f"echo {told}"))
+    tick(project, "2026-10-20T12:00")
+    assert ran(project) == ["2026-10-20T02:30:00+02:00"]
+    assert tick(project, "2026-10-21T00:00") == ""
+    assert project("run", "daily", "--due", "--now", "2026-10-26T12:00").returncode == 0
+    assert ran(project) == ["2026-10-26T02:30:00+01:00"]
+    assert project("run", "daily", "-p", "2026-10-25", "--now", "2026-10-26T12:00").returncode == 0
+    assert ran(project) == [], "it is done, whoever asks"
+    assert project("run", "daily", "-p", "2026-10-01", "--now", "2026-10-26T12:00").returncode == 0
+    assert ran(project) == ["nobody"]
