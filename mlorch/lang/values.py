@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from mlorch.lang.terms import CONSTANTS, ExpressionError, Path
@@ -127,6 +126,8 @@ def to_text(value: object, shown: str = "the value") -> str:
 
 def holds_half_characters(value: object) -> bool:
     """Whether a text in what JSON gave holds a lone surrogate: JSON can say it, and no file, variable or argument can hold it."""
+    import json  # who only looks names up needs none
+
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
