@@ -145,6 +145,17 @@ def perform(terminal: Terminal, options: RunOptions) -> int:
     return show_outcome(terminal, session, outcome, options)
 
 
+def backfill(terminal: Terminal, options: BackfillOptions, *, ask: bool) -> int:
+    """As `perform`, for many partitions. `ask` before very many."""
+    session = terminal.session()
+    observer = observer_for(terminal, session, ask=ask, dry_run=options.dry_run)
+    try:
+        outcome = session.backfill(options, observer)
+    finally:
+        observer.close()
+    return show_backfill(terminal, session, outcome, options)
+
+
 def show_outcome(
     terminal: Terminal, session: Session, outcome: Outcome, options: RunOptions, again: Sequence[str] | None = None
 ) -> int:

@@ -65,7 +65,7 @@ def _dispatch(argv: list[str]) -> int:
     if name not in COMMANDS:
         return errors.usage(early, *_unknown(name))
     try:
-        quick = _quickly(rest) if name == "run" else None
+        quick = _quickly(name, rest) if name in ("run", "backfill") else None
         if quick is not None or (name == "tick" and _nothing_due(rest)):
             return quick or 0
         from mlorch.cli.app import WrongUsage, load
@@ -81,16 +81,22 @@ def _dispatch(argv: list[str]) -> int:
         return errors.bug(early, error)
 
 
-def _quickly(rest: list[str]) -> int | None:
-    """`run` as it is mostly written; None when its parser must look."""
+def _quickly(name: str, rest: list[str]) -> int | None:
+    """`run` and `backfill` as they are mostly written; None when their parser must look."""
     from mlorch.cli import common, deliver, errors, quick
 
-    found = quick.parse(rest)
+    if name == "run":
+        run = quick.parse(rest)
+        if run is None:
+            return None
+        terminal = Terminal(name, common.resolve(run[1]))
+        return errors.guard(terminal, lambda: deliver.perform(terminal, run[0]))
+    found = quick.parse_backfill(rest)
     if found is None:
         return None
-    options, given = found
-    terminal = Terminal("run", common.resolve(given))
-    return errors.guard(terminal, lambda: deliver.perform(terminal, options))
+    options, ask, given = found
+    terminal = Terminal(name, common.resolve(given))
+    return errors.guard(terminal, lambda: deliver.backfill(terminal, options, ask=ask))
 
 
 def _nothing_due(rest: list[str]) -> bool:

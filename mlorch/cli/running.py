@@ -284,7 +284,7 @@ def backfill(
     Says first which partitions of the range would run and why. A partition that fails does not stop the others.
     Stopped or killed, the same command goes on where it was.
     """
-    from mlorch.cli.deliver import observer_for, show_backfill
+    from mlorch.cli import deliver
 
     terminal: Terminal = ctx.obj
     if last is not None and (from_ or to):
@@ -304,13 +304,7 @@ def backfill(
         with_upstream=with_upstream,
         dry_run=dry_run,
     )
-    session = terminal.session()
-    observer = observer_for(terminal, session, ask=not yes, dry_run=dry_run)
-    try:
-        outcome = session.backfill(options, observer)
-    finally:
-        observer.close()
-    return show_backfill(terminal, session, outcome, options)
+    return deliver.backfill(terminal, options, ask=not yes)
 
 
 def show_plans(terminal: Terminal, session: Session, plans: Sequence[Plan], *, tell: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""What the quick reader of `mlorch run` accepts, it reads as the parser does."""
+"""What the quick reader of `mlorch run` and `mlorch backfill` accepts, it reads as the parser does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,28 @@ from mlorch.cli.common import resolve
 
 if TYPE_CHECKING:
     from mlorch.cli.terminal import Terminal
-    from mlorch.session.options import GlobalOptions, RunOptions
+    from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions
 
 VALUES = st.sampled_from(
-    ["a", "k=v", "k=a=b", "=v", "3", "0", "03", "-1", "x y", "", "json", "xml", "wait", "skip", "--force", "²"]
+    [
+        "a",
+        "k=v",
+        "k=a=b",
+        "=v",
+        "3",
+        "0",
+        "03",
+        "-1",
+        "x y",
+        "",
+        "json",
+        "xml",
+        "wait",
+        "skip",
+        "--force",
+        "²",
+        "stale, all",
+    ]
 )
 OPTIONS = st.sampled_from(
     [
@@ -39,6 +57,9 @@ OPTIONS = st.sampled_from(
         "--wait-timeout",
         "--params-file",
         "--orphans",
+        "--to",
+        "--last",
+        "--max-failures",
     ]
 )
 SWITCHES = st.sampled_from(
@@ -54,6 +75,9 @@ SWITCHES = st.sampled_from(
         "--dry-run",
         "-qv",
         "--",
+        "--newest-first",
+        "--yes",
+        "-y",
     ]
 )
 PIECES = st.one_of(
@@ -92,6 +116,64 @@ def test_quick_reads_as_the_parser_does(argv: list[str]) -> None:
     if found is not None:
         options, given_globals = found
         assert parsed(argv) == (options, resolve(given_globals))
+
+
+def parsed_backfill(argv: list[str]) -> tuple[BackfillOptions, bool, GlobalOptions] | None:
+    """As `parsed`, for `backfill`."""
+    seen: list[tuple[BackfillOptions, bool, GlobalOptions]] = []
+
+    def backfill(terminal: Terminal, options: BackfillOptions, *, ask: bool) -> int:
+        seen.append((options, ask, terminal.options))
+        return 0
+
+    command: Any = load("backfill")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliver, "backfill", backfill)
+        try:
+            command.main(argv, prog_name="mlorch backfill", standalone_mode=False)
+        except WrongUsage:
+            return None
+    return seen[0] if seen else None
+
+
+@settings(max_examples=150, deadline=None)
+@given(LINES)
+def test_quick_reads_a_backfill_as_the_parser_does(argv: list[str]) -> None:
+    found = quick.parse_backfill(["a", *argv])
+    if found is not None:
+        options, ask, given_globals = found
+        assert parsed_backfill(["a", *argv]) == (options, ask, resolve(given_globals))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a --from 2013-01-01 --to=2013-12-31 -j2 -q --yes",
+        "a --last 7 --only missing,stale --max-failures 1 --newest-first --with-upstream --dry-run -y",
+        "a -p 2013-01-01 --param n=3 -o json --project x",
+    ],
+)
+def test_quick_reads_the_usual_backfills(line: str) -> None:
+    found = quick.parse_backfill(line.split())
+    assert found is not None
+    assert parsed_backfill(line.split()) == (found[0], found[1], resolve(found[2]))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "a b",
+        "a --only missing,old",
+        "a --last 0",
+        "a --last 2 --to x",
+        "a --max-failures x",
+        "a --force",
+        "a --help",
+    ],
+)
+def test_quick_leaves_other_backfills_to_the_parser(line: str) -> None:
+    assert quick.parse_backfill(line.split()) is None
 
 
 @pytest.mark.parametrize(
