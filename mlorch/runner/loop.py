@@ -39,7 +39,7 @@ AHEAD = 4
 BRIEF = 0.05
 """Seconds that steps take on the average (exponentially smoothed) when they count as brief."""
 SMOOTHING = 0.25
-OPEN, OPEN_BRIEF = 8, 28
+OPEN, OPEN_BRIEF = 8, 50
 """So many partitions beyond two a slot are open at once, at most; the second one while steps are brief."""
 
 
@@ -56,7 +56,8 @@ class Options:
     """How a command runs its jobs. `slots`: steps at once over all of them. `wait_timeout` in seconds.
 
     `patience`: so many seconds a step waits for slots of pools that others hold, None for as long as it takes.
-    `kill_orphans`: steps that outlived a killed mlorch are ended instead of waited for and adopted.
+    `kill_orphans`: steps that outlived a killed mlorch are ended instead of waited for and adopted. `most_open`: partitions that may
+    be open at once, at least one.
     """
 
     slots: int = 1
@@ -67,6 +68,7 @@ class Options:
     rerun_unsafe: bool = False
     max_failures: int | None = None
     kill_orphans: bool = False
+    most_open: int = 1_000
 
 
 @dataclass(slots=True)
@@ -377,7 +379,8 @@ class Runner:
 
     def _most_open(self) -> int:
         """So many partitions are open at once. Where steps are brief, more: each waits for its publications, and those share flushes."""
-        return 2 * self._options.slots + (OPEN_BRIEF if self._ahead() else OPEN)
+        most = 2 * self._options.slots + (OPEN_BRIEF if self._ahead() else OPEN)
+        return min(most, self._options.most_open)
 
     def _free(self) -> int:
         """Slots without an attempt; negative when more is handed over than runs."""

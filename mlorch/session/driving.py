@@ -28,6 +28,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SETTLED_S = 0.05
 """So long after its last change the time stamp of a file proves that it has not changed again (`world.digests`)."""
 
+_OTHER_DESCRIPTORS = 60
+_ANY = 1_000
+
 MANY = 2_000
 """So many steps take a moment to decide about: where their partitions stand is kept as they are run."""
 
@@ -112,6 +115,7 @@ def drive(
             options.rerun_unsafe,
             options.max_failures,
             kill_orphans=options.kill_orphans,
+            most_open=_most_open(),
         ),
         lambda: workspace.layout.new_run_id(workspace.clock),
         os.getpid(),
@@ -128,6 +132,16 @@ def drive(
             workspace.save()
             for job in todo:
                 workspace.forget(job.name, job.partition)
+
+
+def _most_open() -> int:
+    """So many partitions may be open at once, by the descriptors that we may have: each takes one for its lock, one for its journal."""
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return _ANY
+    return max(1, (allowed - _OTHER_DESCRIPTORS) // 3)  # the third is for slots of groups
 
 
 class Aftermath:
