@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mlorch.lang.commands import CommandError, list_in_text, parse_command
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _NEVER_RETRIED = frozenset({64, 65, 78, 126, 127})
 _RESERVED = "MLORCH_"
 MOST_SLOTS = 100
+
+_parsed = lru_cache(maxsize=256)(parse_command)  # very many steps mostly have few texts
 
 
 def check_steps(context: Context) -> None:
@@ -62,7 +65,7 @@ def _parse(context: Context, step: Step, run: str | tuple[str, ...], shell: str,
     if shell != "python" and not _is_readable(run):
         return
     try:
-        command = parse_command(run, shell)
+        command = _parsed(run, shell)
         check_arguments(context, step, command, keys)
         for slot, word in command.slots():
             if not slot.alone and is_list(context, step, slot.expression.plain):
