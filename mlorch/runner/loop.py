@@ -16,8 +16,8 @@ from mlorch.model.pools import Shortage
 from mlorch.model.states import RunState
 from mlorch.model.times import iso_utc
 from mlorch.runner.commit import SharedJournal
+from mlorch.runner.deserted import end_stragglers, meet_orphans
 from mlorch.runner.ports import ORPHAN_GRACE
-from mlorch.runner.slots import end_deserted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -196,7 +196,7 @@ class Runner:
             elif job.short is not None and not job.short.holders:
                 # Only runs of this command stand in its way: that is no waiting for others.
                 self._busy[self._busy.index(item)] = (job, context, forced, now)
-            elif now - since >= ORPHAN_GRACE and self._end_stragglers(context, job.short):
+            elif now - since >= ORPHAN_GRACE and end_stragglers(self._ports.orphans, context, job.short):
                 continue
             elif self._if_busy(job) is not IfBusy.WAIT or (
                 self._options.wait_timeout is not None and now - since >= self._options.wait_timeout
@@ -226,7 +226,9 @@ class Runner:
         found = self._idle(context, forced)
         if found is not None and not _cut_off(context):
             self._nothing(job, context, found)
-        elif self._acquire(job) or (self._meet_orphans(context) and self._acquire(job)):
+        elif self._acquire(job) or (
+            meet_orphans(self._ports, context, kill=self._options.kill_orphans) and self._acquire(job)
+        ):
             self._begin(job, context, forced)
         elif self._if_busy(job) is IfBusy.WAIT:
             if job.short is None or job.short.holders:
@@ -244,37 +246,6 @@ class Runner:
             return idle(context, forced)
         except FileError:
             return None
-
-    def _end_stragglers(self, context: Context, short: Shortage | None) -> bool:
-        """End what nobody watches of runs that were deserted: a daemon must not hold the lock, or a slot, for ever."""
-        if short is not None:
-            return end_deserted(self._ports.orphans, short.holders)
-        deserted = [r for r in context.state.runs if r.state is RunState.RUNNING and self._ports.orphans.deserted(r)]
-        for run in deserted:
-            self._ports.orphans.end(run, ORPHAN_GRACE)
-        return bool(deserted)
-
-    def _meet_orphans(self, context: Context) -> bool:
-        """Tell of steps that outlived their mlorch and hold the lock; end them if they may not be waited for.
-
-        Returns whether some were ended. Those whose supervisor lives are waited for, unless the user wants them killed.
-        """
-        orphans = self._ports.orphans
-        ended = False
-        for run in context.state.runs:
-            if run.state is not RunState.RUNNING:
-                continue
-            for orphan in orphans.find(run):
-                step = orphan.token.split("/")[1]
-                wait = orphan.watched and not self._options.kill_orphans
-                what = "waiting for it, to adopt its result" if wait else "ending it"
-                self._ports.observer.note(
-                    f"step {step} of run {run.run_id} outlived its mlorch (pid {orphan.pid}, since {orphan.at}): {what}"
-                )
-            if orphans.deserted(run):
-                orphans.end(run, ORPHAN_GRACE, watched_too=self._options.kill_orphans)
-                ended = True
-        return ended
 
     def _acquire(self, job: Job) -> bool:
         """Try the lock; the note beside it tells others whose it is."""
