@@ -165,6 +165,7 @@ class Aftermath:
     def close(self) -> None:
         """No more runs follow."""
         if self._waiting and self._standings is not None:
+            # Only time makes the time stamps of the last ones prove something; with them it is kept where they stand.
             time.sleep(max(0.0, self._waiting[-1][0] + _SETTLED_S - time.monotonic()))
         while self._waiting:
             self._settle(*self._waiting.popleft())

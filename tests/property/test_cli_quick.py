@@ -14,7 +14,7 @@ from mlorch.cli.common import resolve
 
 if TYPE_CHECKING:
     from mlorch.cli.terminal import Terminal
-    from mlorch.session.options import BackfillOptions, GlobalOptions, RunOptions
+    from mlorch.session.options import GlobalOptions
 
 VALUES = st.sampled_from(
     [
@@ -91,19 +91,19 @@ PIECES = st.one_of(
 LINES = st.lists(PIECES, max_size=6).map(lambda pieces: [word for piece in pieces for word in piece])
 
 
-def parsed(argv: list[str]) -> tuple[RunOptions, GlobalOptions] | None:
-    """What the parser makes of it; None when it refuses."""
-    seen: list[tuple[RunOptions, GlobalOptions]] = []
+def seen_by(name: str, function: str, argv: list[str]) -> tuple[Any, dict[str, Any], GlobalOptions] | None:
+    """What the parser of a command hands to `deliver`: its options, what else it says, the global ones; None when it refuses."""
+    seen: list[tuple[Any, dict[str, Any], GlobalOptions]] = []
 
-    def perform(terminal: Terminal, options: RunOptions) -> int:
-        seen.append((options, terminal.options))
+    def note(terminal: Terminal, options: object, **more: Any) -> int:
+        seen.append((options, more, terminal.options))
         return 0
 
-    command: Any = load("run")
+    command: Any = load(name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deliver, "perform", perform)
+        patch.setattr(deliver, function, note)
         try:
-            command.main(argv, prog_name="mlorch run", standalone_mode=False)
+            command.main(argv, prog_name=f"mlorch {name}", standalone_mode=False)
         except WrongUsage:
             return None
     return seen[0] if seen else None
@@ -115,25 +115,7 @@ def test_quick_reads_as_the_parser_does(argv: list[str]) -> None:
     found = quick.parse(argv)
     if found is not None:
         options, given_globals = found
-        assert parsed(argv) == (options, resolve(given_globals))
-
-
-def parsed_backfill(argv: list[str]) -> tuple[BackfillOptions, bool, GlobalOptions] | None:
-    """As `parsed`, for `backfill`."""
-    seen: list[tuple[BackfillOptions, bool, GlobalOptions]] = []
-
-    def backfill(terminal: Terminal, options: BackfillOptions, *, ask: bool) -> int:
-        seen.append((options, ask, terminal.options))
-        return 0
-
-    command: Any = load("backfill")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deliver, "backfill", backfill)
-        try:
-            command.main(argv, prog_name="mlorch backfill", standalone_mode=False)
-        except WrongUsage:
-            return None
-    return seen[0] if seen else None
+        assert seen_by("run", "perform", argv) == (options, {}, resolve(given_globals))
 
 
 @settings(max_examples=150, deadline=None)
@@ -142,7 +124,7 @@ def test_quick_reads_a_backfill_as_the_parser_does(argv: list[str]) -> None:
     found = quick.parse_backfill(["a", *argv])
     if found is not None:
         options, ask, given_globals = found
-        assert parsed_backfill(["a", *argv]) == (options, ask, resolve(given_globals))
+        assert seen_by("backfill", "backfill", ["a", *argv]) == (options, {"ask": ask}, resolve(given_globals))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +138,8 @@ def test_quick_reads_a_backfill_as_the_parser_does(argv: list[str]) -> None:
 def test_quick_reads_the_usual_backfills(line: str) -> None:
     found = quick.parse_backfill(line.split())
     assert found is not None
-    assert parsed_backfill(line.split()) == (found[0], found[1], resolve(found[2]))
+    options, ask, given_globals = found
+    assert seen_by("backfill", "backfill", line.split()) == (options, {"ask": ask}, resolve(given_globals))
 
 
 @pytest.mark.parametrize(
